@@ -1,0 +1,94 @@
+"""What can happen in the house. Each unit of work records events; at commit each becomes one audit entry.
+
+``Event`` has a public part (the skeleton of the leaf: type, agency, role, purpose, request, outcome) and ``facts``: everything
+about a person, which the entry holds only as salted commitments, opened by a copy sealed under that person's key.
+The table of types, their members and when they are written is docs/audit-events.md; a test keeps both equal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+_NO_FACTS: Mapping[str, str] = MappingProxyType({})
+
+
+class EventType(StrEnum):
+    """``subject:action`` tags as they stand in the log. A retired tag is never used again."""
+
+    REQUEST_RECEIVED = "request.received"  # a live provider is about to be called: taken, not yet answered
+    REQUEST_WAITING = "request.waiting"
+    REQUEST_DENIED = "request.denied"
+    REQUEST_FAILED = "request.failed"
+    REQUEST_LAPSED = "request.lapsed"
+    REQUEST_CANCELLED = "request.cancelled"
+    ATTRIBUTE_DISCLOSED = "attribute.disclosed"
+    ATTRIBUTE_REDELIVERED = "attribute.redelivered"
+    DISCLOSURE_ACKNOWLEDGED = "disclosure.acknowledged"
+    CONSENT_REQUESTED = "consent.requested"
+    CONSENT_GIVEN = "consent.given"
+    CONSENT_REFUSED = "consent.refused"
+    CONSENT_WITHDRAWN = "consent.withdrawn"
+    CONSENT_PAUSED = "consent.paused"
+    CONSENT_RESUMED = "consent.resumed"
+    CONSENT_EXPIRED = "consent.expired"
+    CONSENT_LAPSED = "consent.lapsed"
+    CONSENT_CANCELLED = "consent.cancelled"
+    CONSENT_USED_UP = "consent.used_up"
+    CONSENT_TERMINATED = "consent.terminated"
+    CONSENT_INVALIDATED = "consent.invalidated"
+    CONSENT_SUPERSEDED = "consent.superseded"
+    ACCESS_REPLAYED = "access.replayed"
+    SUBJECT_CREATED = "subject.created"
+    SUBJECT_WRITTEN = "subject.written"
+    SUBJECT_STATUS_CHANGED = "subject.status_changed"
+    SUBJECT_ERASED = "subject.erased"
+    HISTORY_READ = "history.read"  # the citizen looked at the own history or data
+    INSTALLATION_CREATED = "installation.created"
+    AGENCY_REGISTERED = "agency.registered"
+    AGENCY_STATUS_CHANGED = "agency.status_changed"
+    CLIENT_REGISTERED = "client.registered"
+    CLIENT_STATUS_CHANGED = "client.status_changed"
+    CATALOGUE_LOADED = "catalogue.loaded"
+    AGREEMENT_PROPOSED = "agreement.proposed"
+    AGREEMENT_APPROVED = "agreement.approved"
+    AGREEMENT_ENDED = "agreement.ended"
+    KEK_CREATED = "key.kek_created"
+    VERIFIER_KEY_ADDED = "key.verifier_added"  # log or receipt key; its public part stands in ``detail``
+
+
+class Outcome(StrEnum):
+    """How it ended, as the log says it in public. The exact reason of a refusal is a sealed fact."""
+
+    DONE = "done"
+    PERMIT = "permit"
+    DENY = "deny"
+    WAIT = "wait"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        type: the tag.
+        org: code of the agency that acts or asks; ``"cdx"`` for the exchange itself; ``"subject"`` for the person.
+        outcome: public outcome.
+        purpose, request: purpose code and request id, where there are any.
+        detail: further public members, never about a person (agency codes, digests, verifier keys).
+        subject_ref: the person concerned: owner of the key that seals ``facts`` and of the history line; None: nobody.
+        facts: name → value, committed to in the leaf and sealed under the key of ``subject_ref`` (or the operator's).
+        id: entry id, when it must be known before commit (a receipt names it); made at commit otherwise.
+    """
+
+    type: EventType
+    org: str
+    outcome: Outcome = Outcome.DONE
+    purpose: str | None = None
+    request: UUID | None = None
+    detail: Mapping[str, str] = field(default=_NO_FACTS)
+    subject_ref: UUID | None = None
+    facts: Mapping[str, str] = field(default=_NO_FACTS)
+    id: UUID | None = None

@@ -1,0 +1,1 @@
+"""Where attribute values come from: the vault (sealed in our database) or a provider's live endpoint."""
