@@ -1,0 +1,135 @@
+"""Connections and transactions for SQLite and PostgreSQL, with the durability that the audit log rests on.
+
+SQLite (WAL, synchronous=FULL): writers take a lock file first and then ``BEGIN IMMEDIATE``, since busy waiting between processes starves
+now and then. PostgreSQL: READ COMMITTED, psycopg 3. Both run the same statements; ``FOR UPDATE`` is dropped on SQLite, whose writers
+exclude each other anyway.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from exchange.errors import DatabaseError
+
+
+class Database:
+    """An engine with two ways in: ``read`` and ``write``.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql+psycopg://…``.
+        pool_size: connections kept open per process.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._write_lock: _FileLock | None = None
+        if self.is_sqlite:
+            if not parsed.database or parsed.database == ":memory:":
+                raise DatabaseError("SQLite needs a file: sqlite:///path/to/cdx.db")
+            self._write_lock = _FileLock(Path(parsed.database + ".lock"))
+            # No pool limit games: each thread of a worker holds one connection.
+            self.engine: Engine = create_engine(parsed, pool_size=pool_size, max_overflow=32)
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = create_engine(parsed, pool_size=pool_size, max_overflow=32, pool_pre_ping=False)
+        self._write_engine = self.engine.execution_options(cdx_begin="IMMEDIATE")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction (a snapshot on SQLite)."""
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                yield connection
+        except (OperationalError, InterfaceError) as exc:
+            raise _database_error(exc) from exc
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction; the caller commits. Leaving without commit rolls back."""
+        try:
+            if self._write_lock is None:
+                with self._write_engine.connect() as connection:
+                    yield connection
+                return
+            with self._write_lock, self._write_engine.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as exc:
+            raise _database_error(exc) from exc
+
+    def assert_durable(self) -> None:
+        """Refuse to run where a commit may be lost: the audit log's promise would be empty."""
+        wanted: dict[str, str]
+        with self.read() as connection:
+            if self.is_sqlite:
+                wanted = {"journal_mode": "wal", "synchronous": "2"}
+                found = {name: str(connection.exec_driver_sql(f"PRAGMA {name}").scalar()) for name in wanted}
+            else:
+                wanted = {"synchronous_commit": "on", "fsync": "on", "full_page_writes": "on"}
+                found = {name: str(connection.exec_driver_sql(f"SHOW {name}").scalar()) for name in wanted}
+        wrong = [f"{name} is {found[name]}, must be {wanted[name]}" for name in wanted if found[name] != wanted[name]]
+        if wrong:
+            raise DatabaseError("the database may lose commits: " + "; ".join(wrong))
+
+    def dispose(self) -> None:
+        """Close all pooled connections (before a fork, and at the end of tests)."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves; pysqlite's own would start it too late
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",  # erased ciphertexts do not linger in free pages
+        "busy_timeout=5000",
+        "cache_size=-65536",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("cdx_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _database_error(exc: DBAPIError) -> DatabaseError:
+    # The driver's text may quote values: only its class is passed on.
+    return DatabaseError(f"the database refused ({type(exc.orig).__name__}); nothing was committed")
+
+
+class _FileLock:
+    """``flock`` between processes and a lock between threads; reopened after a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread_lock = threading.Lock()
+        self._descriptor: int | None = None
+        self._pid = 0
+
+    def __enter__(self) -> None:
+        self._thread_lock.acquire()
+        try:
+            if self._descriptor is None or self._pid != os.getpid():
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+                self._pid = os.getpid()
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            self._thread_lock.release()
+            raise
+
+    def __exit__(self, *_exc: object) -> None:
+        assert self._descriptor is not None
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self._thread_lock.release()

@@ -1,0 +1,136 @@
+"""Values of the exchange that carry no behaviour of their own. Pure: no I/O, no SQL.
+
+Words are those of docs/glossary.md: an *agency* asks (consumer) or supplies (provider); a *subject* is the person; an *attribute* is
+asked for in a *form* ("value", or something weaker); an *answer* is what one attribute yields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NewType
+from uuid import UUID
+
+AgencyCode = NewType("AgencyCode", str)
+SubjectRef = NewType("SubjectRef", UUID)
+
+VALUE_FORM = "value"
+
+
+class Status(StrEnum):
+    """Of an agency or a client."""
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+
+
+class SubjectStatus(StrEnum):
+    """Decision 18. OPERATOR is the one row that owns the key for facts about nobody."""
+
+    ACTIVE = "ACTIVE"
+    DECEASED = "DECEASED"
+    PROTECTED = "PROTECTED"  # address and whereabouts never disclosed
+    ERASED = "ERASED"
+    OPERATOR = "OPERATOR"
+
+
+class AgreementStatus(StrEnum):
+    """Of an agreement's current revision."""
+
+    PROPOSED = "PROPOSED"
+    IN_FORCE = "IN_FORCE"
+    ENDED = "ENDED"
+
+
+class RequestStatus(StrEnum):
+    """As stored. "Ready" and "lapsed" are read off the consent and the clock, never stored by a job."""
+
+    TAKEN = "TAKEN"  # durable; a live provider is being called
+    WAITING = "WAITING"  # for the citizen
+    RELEASED = "RELEASED"
+    DENIED = "DENIED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectName:
+    """How a caller names a person: a national identifier, or the pairwise pseudonym it already has (scheme ``"sub"``)."""
+
+    scheme: str
+    id: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedAttribute:
+    """One line of a request. ``compare_to`` only with the form ``equals``."""
+
+    name: str
+    form: str = VALUE_FORM
+    required: bool = True
+    compare_to: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeRequest:
+    """What an agency asks, as received and validated in shape (not yet decided)."""
+
+    subject: SubjectName
+    agreement: str  # agreement code
+    purpose: str
+    attributes: tuple[RequestedAttribute, ...]
+    acting_officer: str = field(repr=False)
+    officer_role: str = field(repr=False)
+    case_reference: str = field(repr=False)
+    message: str | None = field(default=None, repr=False)  # shown to the citizen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldValue:
+    """What a provider holds of one attribute. ``state``: present | absent | not_applicable | unavailable | empty.
+
+    ``value`` is a string, integer, boolean, or ``{"code", "label"}``; None unless present.
+    """
+
+    name: str
+    provider: str
+    state: str
+    value: Any = field(default=None, repr=False)
+    last_updated: str | None = None  # ISO date
+    valid_until: str | None = None  # ISO date
+    assurance: str = "substantial"
+    source_class: str = "government"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls, as the verified token says; whether it is still live is checked in the use case's own read (invariant 13)."""
+
+    token_digest: bytes
+    client_id: str
+    jkt: str
+    scopes: frozenset[str]
+    proof_digest: bytes  # single-use digest of the DPoP proof's jti
+    proof_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citizen:
+    """A signed-in person, as the verified own token says."""
+
+    subject_ref: UUID
+    token_digest: bytes
+    jkt: str
+    proof_digest: bytes
+    proof_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agency:
+    """An organisation that can ask and supply. ``profile``: address, contact, url, jurisdiction, live endpoint and its keys."""
+
+    code: str
+    name: str
+    status: Status
+    version: int
+    profile: Mapping[str, Any]
