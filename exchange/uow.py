@@ -1,0 +1,144 @@
+"""One use case, one transaction, nothing unaudited (invariants 1 and 10).
+
+Events recorded during the work become audit entries in the same commit as the change they tell of. A transaction that changed
+an audited table and recorded nothing is refused: that is a programming error, and it must not reach the disk.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from crypto.fields import DataKey, seal_field
+from crypto.ids import new_id
+from sqlalchemy import Connection
+
+from exchange.audit import outbox
+from exchange.audit.entry import PreparedEntry, prepare
+from exchange.errors import UnauditedChangeError
+from exchange.events import Event
+
+if TYPE_CHECKING:
+    from exchange.database import Database
+    from exchange.keyring import Keyring
+
+SealedOpening = tuple[UUID, UUID, bytes]
+Append = Callable[[Connection, Sequence[PreparedEntry], Sequence[SealedOpening]], None]
+
+# Rows that say nothing about what the house did: bookkeeping of single use, tokens, and the log's own tables.
+UNAUDITED_TABLES = frozenset(
+    {
+        "access_token",
+        "audit_checkpoint",
+        "audit_head",
+        "audit_leaf",
+        "audit_opening",
+        "audit_outbox",
+        "audit_subject_entry",
+        "audit_tile",
+        "form_use",
+        "idempotency",
+        "import_progress",
+        "pseudonym",
+        "single_use",
+    }
+)
+
+
+class UnitOfWork:
+    """A write transaction that ends in one commit with its audit entries, or in nothing.
+
+    ``with exchange.unit_of_work(now) as uow: …; uow.record(event); uow.commit()``. Leaving without commit rolls back.
+    """
+
+    def __init__(
+        self,
+        database: "Database",
+        keyring: "Keyring",
+        *,
+        operator_ref: UUID,
+        now: datetime,
+        append: Append = outbox.append,
+    ) -> None:
+        self._scope: AbstractContextManager[Connection] = database.write()
+        self._keyring = keyring
+        self._operator_ref = operator_ref
+        self._append = append
+        self._entries: list[PreparedEntry] = []
+        self._openings: list[SealedOpening] = []
+        self._keys: dict[UUID, DataKey] = {}
+        self.now = now
+        self.connection: Connection
+
+    def __enter__(self) -> "UnitOfWork":
+        self.connection = self._scope.__enter__()
+        self.connection.info.pop("cdx_changed", None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._scope.__exit__(kind, error, trace)
+
+    def use_key(self, subject_ref: UUID, key: DataKey) -> None:
+        """Give a key whose row was selected in this transaction, to save selecting it again."""
+        self._keys[subject_ref] = key
+
+    def record(self, event: Event, *, sealed_by: UUID | None = None) -> PreparedEntry:
+        """Add an event; its entry is durable with the commit.
+
+        Args:
+            event: what happened.
+            sealed_by: whose key seals the facts, when it is not the person concerned (an unknown person has none).
+
+        Raises:
+            AuditError: the event does not make a valid entry.
+            SubjectErasedError: the person concerned has no key any more.
+        """
+        entry = prepare(event, entry_id=event.id or new_id(self.now), now=self.now, operator_ref=sealed_by or self._operator_ref)
+        return self.record_prepared(entry, owner=sealed_by)
+
+    def record_prepared(self, entry: PreparedEntry, *, owner: UUID | None = None, key: DataKey | None = None) -> PreparedEntry:
+        """Add an entry that was prepared before the transaction began (its receipt is already in the answer)."""
+        self._entries.append(entry)
+        if entry.openings:
+            owner_ref = owner or entry.owner_ref
+            self._openings.append((entry.id, owner_ref, self._seal(owner_ref, entry, key)))
+        return entry
+
+    def commit(self) -> None:
+        """Write the entries and commit everything together.
+
+        Raises:
+            UnauditedChangeError: something changed and nothing was recorded.
+        """
+        if not self._entries:
+            changed = self.connection.info.get("cdx_changed")
+            if changed:
+                raise UnauditedChangeError(f"changed {', '.join(sorted(changed))} without recording an event")
+        else:
+            self._append(self.connection, self._entries, self._openings)
+        # A crash before this line leaves nothing; after it, the change and its entries are both durable.
+        self.connection.commit()
+
+    def _seal(self, owner_ref: UUID, entry: PreparedEntry, key: DataKey | None) -> bytes:
+        if key is None:
+            key = self._keys.get(owner_ref)
+        if key is None:
+            key = self._keys[owner_ref] = self._keyring.load(self.connection, owner_ref)
+        address = self._keyring.address(
+            "audit_opening", "ct", subject_ref=owner_ref, record_id=entry.id, version=1
+        )
+        return seal_field(key, entry.openings, address=address)
+
+
+def watch_changes(connection: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+    """SQLAlchemy ``after_cursor_execute`` listener: remember which audited tables a transaction changed."""
+    if context is None or not (context.isinsert or context.isupdate or context.isdelete):
+        return
+    compiled = getattr(context, "compiled", None)
+    name = compiled.statement.table.name if compiled is not None else statement[:60]
+    if name not in UNAUDITED_TABLES:
+        connection.info.setdefault("cdx_changed", set()).add(name)
