@@ -20,7 +20,7 @@ def expand(key: bytes, info: bytes) -> bytes:
     return hmac.digest(key, info + b"\x01", "sha256")
 
 
-def require_key(material: bytes, what: str) -> bytes:
+def require_key(material: object, what: str) -> bytes:
     """Return ``material`` as bytes when it is a key of 32 bytes.
 
     Raises:

@@ -183,8 +183,8 @@ class Keyset:
 
     def rotate(self, purpose: KeyPurpose, now: datetime) -> "Keyset":
         """Add a new primary key; the former keeps working for what it made."""
-        taken = [key for key in self.keys if key.purpose is purpose]
-        return self.with_key(_generate_key(purpose, now=now, number=len(taken) + 1))
+        numbers = [key.version for key in self.keys if key.purpose is purpose and key.algorithm == "A256"]
+        return self.with_key(_generate_key(purpose, now=now, number=max(numbers, default=0) + 1))
 
 
 def generate_keyset(purposes: Iterable[KeyPurpose], *, now: datetime) -> Keyset:

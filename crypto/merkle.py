@@ -137,7 +137,9 @@ def verify_inclusion(*, index: int, size: int, leaf_hash: bytes, proof: Sequence
         raise VerificationError("the inclusion proof leads to another root")
 
 
-def verify_consistency(*, old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
+def verify_consistency(
+    *, old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
+) -> None:
     """Check that a tree grew by appending only (RFC 9162 §2.1.4.2).
 
     Raises:

@@ -1,5 +1,7 @@
 """Pairwise pseudonyms: every agency knows a person under another name, and cannot tell that two names are one person.
 
+The format:
+
     pseudonym = base64url(HMAC-SHA-256(K[version], "cdx/pseudonym/v1" || lp16(agency) || subject_ref(16)))
 """
 

@@ -49,8 +49,7 @@ def load_ed25519_public(public: bytes) -> Ed25519PublicKey:
     Raises:
         MalformedError: not 32 bytes, not canonical, or of small order.
     """
-    if not isinstance(public, bytes) or len(public) != PUBLIC_BYTES:
-        raise MalformedError(f"an Ed25519 public key has {PUBLIC_BYTES} bytes")
+    require_key(public, "an Ed25519 public key")
     y = int.from_bytes(public, "little") & (2**255 - 1)
     if y >= _P or y in _SMALL_ORDER_Y:
         raise MalformedError("an Ed25519 public key that binds nobody")
