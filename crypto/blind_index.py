@@ -3,8 +3,8 @@
     key   = HKDF-Expand(root, "cdx/bidx/v1" || lp16(table) || lp16(column) || u32be(version), 32)
     value = HMAC-SHA-256(key, lp16(scheme) || lp16(normalised identifier)), the first 16 bytes
 
-A key per table and column, so that tables cannot be joined on the index. 128 bits are meant for unique identifiers such as
-national numbers, where equal values do not occur and frequency tells nothing. Never index a column with few values.
+A key per table and column, so that tables cannot be joined on the index. 128 bits are meant for unique identifiers such
+as national numbers, where equal values do not occur and frequency tells nothing. Never index a column with few values.
 """
 
 import unicodedata

@@ -1,9 +1,9 @@
 """Canonical JSON, and a loader for JSON that strangers sent.
 
 Canonical form: a strict subset of RFC 8785. Objects with ASCII keys in ascending order, arrays, strings, booleans and
-integers with an absolute value below 2**53; no floats and no null; UTF-8 without white space. ASCII keys make sorting by
-code point the same as the RFC's sorting by UTF-16 unit. :func:`decode` re-encodes what it read and compares the bytes, so
-that no second spelling of a value is ever accepted.
+integers with an absolute value below 2**53; no floats and no null; UTF-8 without white space. ASCII keys make sorting
+by code point the same as the RFC's sorting by UTF-16 unit. :func:`decode` re-encodes what it read and compares the
+bytes, so that no second spelling of a value is ever accepted.
 """
 
 import json

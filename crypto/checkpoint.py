@@ -1,6 +1,6 @@
-"""Checkpoints of the log (C2SP tlog-checkpoint) and what witnesses sign of them (tlog-cosignature, Ed25519).
+r"""Checkpoints of the log (C2SP tlog-checkpoint) and what witnesses sign of them (tlog-cosignature, Ed25519).
 
-    <origin>\\n<size>\\n<base64 root>\\n
+    <origin>\n<size>\n<base64 root>\n
 
 A checkpoint is the text of a signed note; the note itself is in :mod:`crypto.note`, whose names are offered here too.
 """

@@ -10,16 +10,17 @@ Wire format (format 1, suite 1; never reuse a number):
     30      n       ciphertext
     30+n    16      tag
 
-    plaintext = 0x01 || value || 0x80 || 0x00 … up to a multiple of 16 (or of what the caller asks for)
-    AAD       = "cdx/field/v1" || bytes 0..17 || installation(16) || lp16(table) || lp16(column)
-                || subject_ref(16) || record_id(16) || u32be(version)
+    plaintext  = 0x01 || value || 0x80 || 0x00 … up to a multiple of 16 (or of what the caller asks for)
+    AAD        = "cdx/field/v1" || bytes 0..17 || installation(16) || lp16(table) || lp16(column)
+                 || subject_ref(16) || record_id(16) || u32be(version)
+    commitment = HKDF-Expand(DEK, "cdx/field/v1 commit", 32)
+    AES key    = HKDF-Expand(DEK, "cdx/field/v1 enc", 32)
 
-The commitment is HKDF-Expand(DEK, "cdx/field/v1 commit", 32), the encryption key HKDF-Expand(DEK, "cdx/field/v1 enc", 32).
-AES-GCM alone does not commit to its key; the kid does: opening under another key would need a collision of that function.
-A data key serves one person, so random 96-bit nonces are safe far beyond what one person's record ever needs.
+AES-GCM alone does not commit to its key; the kid does: opening under another key would need a collision of HKDF. A data
+key serves one person, so random 96-bit nonces are safe far beyond what one person's record ever needs.
 
-This is a hot path. What can be known before a value arrives is computed before: the header per key, the middle of the AAD
-per column, its end per row.
+This is a hot path. What can be known before a value arrives is computed before: the header per key, the middle of the
+AAD per column, its end per row.
 """
 
 from dataclasses import dataclass, field
@@ -98,6 +99,30 @@ class DataKey:
         """
         return cls(material)
 
+    def seal(self, plaintext: bytes, binding: bytes, *, pad_to: int = 16) -> bytes:
+        """Seal a value bound to the bytes of an address; callers use :class:`FieldContext` or :func:`seal_field`."""
+        length = len(plaintext)
+        if length > MAX_VALUE_BYTES:
+            raise MalformedError(f"a value of more than {MAX_VALUE_BYTES} bytes")
+        padding = _PADDING_16[length & 15] if pad_to == 16 else _pad(length, pad_to)
+        nonce = random_bytes(12)
+        return self._header + nonce + self._encrypt(nonce, b"\x01" + plaintext + padding, self._aad_start + binding)
+
+    def open(self, sealed: bytes, binding: bytes) -> bytes:
+        """Open a value bound to the bytes of an address; callers use :class:`FieldContext` or :func:`open_field`."""
+        if not sealed.startswith(self._header) or len(sealed) & 15 != 14 or len(sealed) < _MIN_BYTES:
+            sealed_kid(sealed)
+            raise UnknownKeyError("the field was sealed under another key")
+        try:
+            padded = self._decrypt(sealed[_HEADER_BYTES:_NONCE_END], sealed[_NONCE_END:], self._aad_start + binding)
+        except InvalidTag:
+            raise DecryptionError from None
+        unpadded = padded.rstrip(b"\x00")
+        # Only the holder of the key can come this far, so what differs here is a fault of ours, not an oracle.
+        if unpadded[-1:] != b"\x80" or unpadded[:1] != _VALUE_TYPE:
+            raise DecryptionError
+        return unpadded[1:-1]
+
     def material(self) -> bytes:
         """The raw key, for wrapping only."""
         return self._material
@@ -135,11 +160,11 @@ class FieldContext:
 
     def seal(self, key: DataKey, plaintext: bytes, row: RowBinding, *, pad_to: int = 16) -> bytes:
         """Seal a value; see :func:`seal_field`."""
-        return _seal(key, plaintext, self._middle + row, pad_to)
+        return key.seal(plaintext, self._middle + row, pad_to=pad_to)
 
     def open(self, key: DataKey, sealed: bytes, row: RowBinding) -> bytes:
         """Open a value; see :func:`open_field`."""
-        return _open(key, sealed, self._middle + row)
+        return key.open(sealed, self._middle + row)
 
     def __repr__(self) -> str:
         return f"FieldContext(table={self.table!r}, column={self.column!r})"
@@ -179,7 +204,7 @@ def seal_field(key: DataKey, plaintext: bytes, *, address: FieldAddress, pad_to:
     Raises:
         MalformedError: a value over 16 MiB, or another ``pad_to``.
     """
-    return _seal(key, plaintext, address.binding(), pad_to)
+    return key.seal(plaintext, address.binding(), pad_to=pad_to)
 
 
 def open_field(key: DataKey, sealed: bytes, *, address: FieldAddress) -> bytes:
@@ -190,7 +215,7 @@ def open_field(key: DataKey, sealed: bytes, *, address: FieldAddress) -> bytes:
         UnknownKeyError: sealed under another key.
         DecryptionError: altered, or sealed for another place.
     """
-    return _open(key, sealed, address.binding())
+    return key.open(sealed, address.binding())
 
 
 def sealed_kid(sealed: bytes) -> bytes:
@@ -202,33 +227,6 @@ def sealed_kid(sealed: bytes) -> bytes:
     if sealed[:2] != _PREFIX or len(sealed) < _MIN_BYTES or len(sealed) & 15 != OVERHEAD_BYTES & 15:
         raise MalformedError("not a sealed field of a known format")
     return sealed[2:_HEADER_BYTES]
-
-
-def _seal(key: DataKey, plaintext: bytes, binding: bytes, pad_to: int) -> bytes:
-    if pad_to == 16:
-        padding = _PADDING_16[len(plaintext) & 15]
-    else:
-        padding = _pad(len(plaintext), pad_to)
-    if len(plaintext) > MAX_VALUE_BYTES:
-        raise MalformedError(f"a value of more than {MAX_VALUE_BYTES} bytes")
-    nonce = random_bytes(12)
-    padded = _VALUE_TYPE + plaintext + padding
-    return key._header + nonce + key._encrypt(nonce, padded, key._aad_start + binding)
-
-
-def _open(key: DataKey, sealed: bytes, binding: bytes) -> bytes:
-    if not sealed.startswith(key._header) or len(sealed) & 15 != 14 or len(sealed) < _MIN_BYTES:
-        sealed_kid(sealed)
-        raise UnknownKeyError("the field was sealed under another key")
-    try:
-        padded = key._decrypt(sealed[_HEADER_BYTES:_NONCE_END], sealed[_NONCE_END:], key._aad_start + binding)
-    except InvalidTag:
-        raise DecryptionError from None
-    unpadded = padded.rstrip(b"\x00")
-    # Only the holder of the key can come this far, so what differs here is a fault of ours, not an oracle.
-    if unpadded[-1:] != b"\x80" or unpadded[:1] != _VALUE_TYPE:
-        raise DecryptionError
-    return unpadded[1:-1]
 
 
 def _pad(length: int, pad_to: int) -> bytes:

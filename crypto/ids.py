@@ -12,7 +12,7 @@ from uuid import UUID
 from crypto.errors import MalformedError
 
 random_bytes: Final = os.urandom
-"""``random_bytes(n)``: n bytes from the operating system's generator. An alias, not a wrapper: it is on the hot path."""
+"""``random_bytes(n)``: n bytes from the system's generator. An alias, not a wrapper: it is on the hot path."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

@@ -1,8 +1,9 @@
 """JWS (RFC 7515) and JWE (RFC 7516), compact form only, lean: one base64 pass, one JSON pass, then the library.
 
 Allowed: PS256, ES256 and Ed25519 (also under its older name EdDSA) for signatures; ECDH-ES over P-256 with A256GCM for
-encryption. Nothing else can be switched on. The algorithm comes from the key; what the header says must agree with it (RFC
-8725 §3.1). ``crit``, ``b64`` and ``zip`` are refused, and no header member ever makes this module fetch or load a key.
+encryption. Nothing else can be switched on. The algorithm comes from the key; what the header says must agree with it
+(RFC 8725 §3.1). ``crit``, ``b64`` and ``zip`` are refused, and no header member ever makes this module fetch or load a
+key.
 """
 
 import json

@@ -100,8 +100,8 @@ def load_public_jwk(jwk: Mapping[str, Any], *, use: KeyUse) -> PublicKey:
         use: what the key is needed for.
 
     Raises:
-        MalformedError: private or symmetric material, a wrong use, key_ops or alg, an unknown type or curve, a point off the
-            curve, an RSA key under 2048 bits, or a member that is not canonical.
+        MalformedError: private or symmetric material, a wrong use, key_ops or alg, an unknown type or curve, a point off
+            the curve, an RSA key under 2048 bits, or a member that is not canonical.
     """
     _require_object(jwk)
     if not _PRIVATE_MEMBERS.isdisjoint(jwk):
@@ -195,7 +195,7 @@ def _require_use(jwk: Mapping[str, Any], use: KeyUse) -> None:
         raise MalformedError("key_ops is a list of texts")
     if len(set(operations)) != len(operations):
         raise MalformedError("key_ops with a duplicate")
-    # A public key takes no part of its own in ECDH, so RFC 8037 and practice leave its list empty or name the derivation.
+    # The list of a public key for ECDH is empty or names the derivation: RFC 7517 §4.3 leaves it open.
     allowed = {"verify"} if use == "sig" else {"deriveKey", "deriveBits"}
     if not set(operations) <= allowed or (use == "sig" and not operations):
         raise MalformedError(f"the key_ops of the JWK do not allow use {use}")

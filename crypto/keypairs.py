@@ -56,10 +56,12 @@ def scalar_of(key: ec.EllipticCurvePrivateKey) -> bytes:
 class SigningKey:
     """One of our own private signing keys: ES256 or Ed25519."""
 
-    __slots__ = ("header_starts", "_jwk", "_private", "_sign", "algorithm", "kid")
+    __slots__ = ("_jwk", "_private", "_sign", "algorithm", "header_starts", "kid")
 
     kid: str
     algorithm: SigningAlgorithm
+    header_starts: dict[str, str]
+    """Encoded JWS headers by typ; kept and bounded by the JWS code."""
 
     def __init__(
         self, *, kid: str, algorithm: SigningAlgorithm, private: ec.EllipticCurvePrivateKey | Ed25519PrivateKey
@@ -71,7 +73,7 @@ class SigningKey:
         """
         self.kid = require_kid(kid)
         self.algorithm = algorithm
-        self.header_starts: dict[str, str] = {}
+        self.header_starts = {}
         if algorithm == "ES256" and isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name == P256.name:
             members = point_members(private.public_key())
             self._private = scalar_of(private)
@@ -119,7 +121,7 @@ class SigningKey:
         public = {name: value for name, value in jwk.items() if name not in ("d", "key_ops")}
         loaded = load_public_jwk(public, use="sig")
         key = cls._from_scalar(require_kid(loaded.kid), loaded.algorithm, coordinate(jwk, "d"))
-        if jwk_thumbprint(key._jwk) != loaded.thumbprint:
+        if jwk_thumbprint(key.public_jwk()) != loaded.thumbprint:
             raise MalformedError("a private key that does not belong to its public key")
         return key
 
@@ -186,7 +188,7 @@ class EncryptionPrivateKey:
         public = {name: value for name, value in jwk.items() if name not in ("d", "key_ops")}
         loaded = load_public_jwk(public, use="enc")
         key = cls(kid=require_kid(loaded.kid), private=scalar_key(coordinate(jwk, "d")))
-        if jwk_thumbprint(key._jwk) != loaded.thumbprint:
+        if jwk_thumbprint(key.public_jwk()) != loaded.thumbprint:
             raise MalformedError("a private key that does not belong to its public key")
         return key
 

@@ -1,11 +1,12 @@
-"""Keysets: all secret keys of one process, by purpose, with exactly one primary key per purpose.
+r"""Keysets: all secret keys of one process, by purpose, with exactly one primary key per purpose.
 
 An absent purpose, a disabled and a destroyed key all look the same: :class:`UnknownKeyError`, which means "deny".
 
 File format, version 1:
 
-    "cdx/keyset/v1\\n" || XAES-256-GCM(root key, nonce(24), AAD = the same 14 bytes) over canonical JSON
-    {"keys": [{"algorithm", "created_at" (seconds), "is_primary", "kid", "material" (base64url), "purpose", "status"}], "v": 1}
+    "cdx/keyset/v1\n" || XAES-256-GCM(root key, nonce(24), AAD = the same 14 bytes) over canonical JSON
+    {"keys": [{"algorithm", "created_at" (seconds), "is_primary", "kid", "material" (base64url), "purpose", "status"}],
+     "v": 1}
 """
 
 from collections.abc import Iterable
@@ -36,7 +37,7 @@ class KeyPurpose(StrEnum):
     KEK_WRAP = "kek-wrap"
     BLIND_INDEX = "blind-index"
     PSEUDONYM = "pseudonym"
-    TOKEN_SIGNING = "token-signing"
+    TOKEN_SIGNING = "token-signing"  # noqa: S105 - the name of a purpose
     ANSWER_SIGNING = "answer-signing"
     PROVIDER_SIGNING = "provider-signing"
     RECEIPT_SIGNING = "receipt-signing"

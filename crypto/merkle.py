@@ -5,7 +5,7 @@ else. Verifiers are strict: hashes of exactly 32 bytes, an index inside the tree
 with an empty tree (which would prove nothing).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from crypto.errors import MalformedError, VerificationError
@@ -16,7 +16,7 @@ MAX_SIZE = 2**63 - 1
 """The largest tree: what a signed 64-bit column holds."""
 
 GetHash = Callable[[int, int], bytes]
-"""``get_hash(level, index)``: the hash of the complete subtree over leaves index * 2**level up to (index + 1) * 2**level."""
+"""``get_hash(level, index)``: the hash of the complete subtree of 2**level leaves that starts at index * 2**level."""
 
 
 def hash_leaf(data: bytes) -> bytes:
@@ -38,7 +38,7 @@ def _fold(subtrees: Sequence[bytes]) -> bytes:
 
 
 def _range_root(begin: int, end: int, get_hash: GetHash) -> bytes:
-    """The root over leaves ``begin`` up to ``end``, where ``begin`` is aligned as the recursion of the RFC leaves it."""
+    """The root over leaves ``begin`` up to ``end``; ``begin`` is aligned as the recursion of the RFC leaves it."""
     subtrees = []
     while begin < end:
         level = (end - begin).bit_length() - 1
@@ -117,22 +117,9 @@ def verify_inclusion(*, index: int, size: int, leaf_hash: bytes, proof: Sequence
     _require_hashes((leaf_hash, root), proof)
     if not 0 <= index < size:
         raise VerificationError("the leaf lies outside the tree")
-    position, last = index, size - 1
     result = leaf_hash
-    for sibling in proof:
-        if last == 0:
-            raise VerificationError("the inclusion proof is too long")
-        if position & 1 or position == last:
-            result = hash_node(sibling, result)
-            while not position & 1 and position:
-                position >>= 1
-                last >>= 1
-        else:
-            result = hash_node(result, sibling)
-        position >>= 1
-        last >>= 1
-    if last != 0:
-        raise VerificationError("the inclusion proof is too short")
+    for sibling, is_left in _walk(index, size - 1, proof):
+        result = hash_node(sibling, result) if is_left else hash_node(result, sibling)
     if result != root:
         raise VerificationError("the inclusion proof leads to another root")
 
@@ -163,23 +150,34 @@ def verify_consistency(
         position >>= 1
         last >>= 1
     old_result = new_result = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            raise VerificationError("the consistency proof is too long")
-        if position & 1 or position == last:
+    for sibling, is_left in _walk(position, last, path[1:]):
+        if is_left:
             old_result = hash_node(sibling, old_result)
             new_result = hash_node(sibling, new_result)
+        else:
+            new_result = hash_node(new_result, sibling)
+    if old_result != old_root or new_result != new_root:
+        raise VerificationError("the consistency proof leads to another root")
+
+
+def _walk(position: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Go from a node up to the root beside the last node of each level (the loop of RFC 9162 §2.1.3.2 and §2.1.4.2).
+
+    Yields each sibling and whether it stands at the left.
+    """
+    for sibling in proof:
+        if last == 0:
+            raise VerificationError("the proof is too long")
+        is_left = bool(position & 1) or position == last
+        yield sibling, is_left
+        if is_left:
             while not position & 1 and position:
                 position >>= 1
                 last >>= 1
-        else:
-            new_result = hash_node(new_result, sibling)
         position >>= 1
         last >>= 1
     if last != 0:
-        raise VerificationError("the consistency proof is too short")
-    if old_result != old_root or new_result != new_root:
-        raise VerificationError("the consistency proof leads to another root")
+        raise VerificationError("the proof is too short")
 
 
 def _require_numbers(*numbers: int) -> None:

@@ -1,15 +1,15 @@
-"""Signed notes (C2SP signed-note): a text with signature lines by named Ed25519 keys.
+r"""Signed notes (C2SP signed-note): a text with signature lines by named Ed25519 keys.
 
 The format:
 
     <text, ending with a newline>
     <empty line>
-    — <name> <base64(key id(4) || signature)>\\n
+    — <name> <base64(key id(4) || signature)>\n
 
     key id    = SHA-256(name || 0x0A || type || public key)[:4]
     vkey      = name "+" hex(key id) "+" base64(type || public key)
     type 0x01 = Ed25519 over the text
-    type 0x04 = cosignature: u64be(time) || Ed25519 over "cosignature/v1\\ntime <time>\\n" || text
+    type 0x04 = cosignature: u64be(time) || Ed25519 over "cosignature/v1\ntime <time>\n" || text
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,6 +41,7 @@ class LineSigner(Protocol):
 
 
 def require_text(text: str) -> bytes:
+    """The UTF-8 bytes of a text without control characters but newlines; else MalformedError."""
     data = utf8(text)
     if any(byte < 0x20 and byte != 0x0A for byte in data):
         raise MalformedError("a note holds no control characters but newlines")
@@ -48,12 +49,14 @@ def require_text(text: str) -> bytes:
 
 
 def note_text(text: str) -> bytes:
+    """The bytes that are signed of a text that a note may have; else MalformedError."""
     if not text.endswith("\n"):
         raise MalformedError("the text of a note ends with a newline")
     return require_text(text)
 
 
 def require_name(name: str) -> str:
+    """A name that a signature line can carry; else MalformedError."""
     if not name or "+" in name or any(character.isspace() for character in name):
         raise MalformedError("the name of a note key is not empty and has neither a plus nor white space")
     require_text(name)
@@ -61,18 +64,22 @@ def require_name(name: str) -> str:
 
 
 def make_key_id(name: str, kind: int, public: bytes) -> bytes:
+    """The first four bytes of a hash over name, type and key: a hint, not a commitment."""
     return sha256(utf8(name) + b"\n" + bytes([kind]) + public).digest()[:4]
 
 
 def make_vkey(name: str, kind: int, public: bytes) -> str:
+    """The verifier key as text."""
     return f"{name}+{make_key_id(name, kind, public).hex()}+{b64_encode(bytes([kind]) + public)}"
 
 
 def signature_line(name: str, key_id: bytes, signature: bytes) -> str:
+    """A signature line with its newline."""
     return f"{_SIGNATURE_START}{name} {b64_encode(key_id + signature)}\n"
 
 
 def cosigned_message(text: bytes, time: int) -> bytes:
+    """What a witness signs: the text under the time at which it saw it (C2SP tlog-cosignature)."""
     return b"cosignature/v1\ntime %d\n" % time + text
 
 

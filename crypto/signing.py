@@ -43,8 +43,8 @@ class Ed25519Signer:
 def load_ed25519_public(public: bytes) -> Ed25519PublicKey:
     """Load a public key.
 
-    Points of small order and non-canonical encodings are refused: under such a "key" signatures can be made by anyone, or
-    one signature fits many messages.
+    Points of small order and non-canonical encodings are refused: under such a "key" signatures can be made by anyone,
+    or one signature fits many messages.
 
     Raises:
         MalformedError: not 32 bytes, not canonical, or of small order.

@@ -1,7 +1,7 @@
 """XAES-256-GCM (C2SP, version 1): AES-256-GCM with a 24-byte nonce, so that random nonces never run out.
 
-Used wherever one key seals very many things (data keys under a key-encryption key, key files). A derived key per nonce is
-made from two AES calls (NIST SP 800-108r1 in counter mode with CMAC); the rest is AES-256-GCM.
+Used wherever one key seals very many things (data keys under a key-encryption key, key files). A derived key per nonce
+is made from two AES calls (NIST SP 800-108r1 in counter mode with CMAC); the rest is AES-256-GCM.
 """
 
 import threading
