@@ -1,0 +1,245 @@
+"""Access: what is good once, which tokens are live, and letting a verified caller in.
+
+A token proves who asks; whether it still counts is derived at each use from the rows of its client, agency, person and
+consent (invariant 13). Whatever is good once is taken by one atomic insert (invariant 9). Nothing here knows HTTP.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from crypto.encoding import lp16_text
+from exchange import access_store as store
+from exchange.access_store import LIVE_CITIZEN_TOKEN, LIVE_TOKEN
+from exchange.errors import AccessRefusedError, ReplayedError
+from exchange.events import Event, EventType, Outcome
+from exchange.model import Caller, Citizen
+
+if TYPE_CHECKING:
+    from exchange.context import Exchange
+
+__all__ = [
+    "LIVE_CITIZEN_TOKEN",
+    "LIVE_TOKEN",
+    "ClientRecord",
+    "LiveClient",
+    "NewToken",
+    "SingleUse",
+    "admit",
+    "admit_citizen",
+    "client_for_authentication",
+    "issue",
+    "issue_token",
+    "purge",
+    "single_use_digest",
+    "take_single_use",
+    "token_digest",
+]
+
+PURGE_MARGIN = timedelta(minutes=5)
+"""How long expired rows stay: the clock of the process that purges may run ahead of one that still accepts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientRecord:
+    """A registered client that is in force, and whose agency is."""
+
+    id: str
+    agency: str
+    jwks: str  # JSON text of its public key set
+    scopes: frozenset[str]
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveClient:
+    """Who a live token stands for, as the rows said in the transaction that admitted it."""
+
+    client_id: str
+    client_version: int
+    agency: str
+    agency_version: int
+    consent_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleUse:
+    """A value that is good once. ``expires_at`` lies after the last moment at which the value could be accepted."""
+
+    kind: str
+    digest: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """A token that is about to be issued, to a client or to a person (never both)."""
+
+    jti: str
+    jkt: str
+    scopes: tuple[str, ...]
+    issued_at: datetime
+    expires_at: datetime
+    client_id: str | None = None
+    subject_ref: UUID | None = None
+    consent_id: UUID | None = None
+
+
+def single_use_digest(kind: str, owner: str, value: str) -> bytes:
+    """What is stored of a single-use value: SHA-256 of the three parts, each with its length in front."""
+    return sha256(lp16_text(kind) + lp16_text(owner) + lp16_text(value)).digest()
+
+
+def token_digest(jti: str) -> bytes:
+    """Primary key of an issued token: the row does not hold what the token holds."""
+    return sha256(jti.encode("ascii")).digest()
+
+
+def take_single_use(connection: Connection, digest: bytes, expires_at: datetime, now: datetime) -> bool:
+    """Take a single-use value in the caller's transaction.
+
+    Returns:
+        True for the first, False for every other. Also False when ``expires_at`` has passed: the row of an earlier use
+        may have been purged.
+    """
+    return expires_at > now and store.insert_single_use(connection, digest, expires_at)
+
+
+def client_for_authentication(connection: Connection, client_id: str) -> ClientRecord | None:
+    """The client by its id; None when unknown or when it or its agency is suspended."""
+    row = store.select_client(connection, client_id)
+    if row is None:
+        return None
+    return ClientRecord(
+        id=row.id, agency=row.agency, jwks=row.jwks, scopes=frozenset(row.scopes.split()), version=row.version
+    )
+
+
+def issue_token(connection: Connection, token: NewToken) -> None:
+    """Store an issued token in the caller's transaction."""
+    store.insert_token(
+        connection,
+        digest=token_digest(token.jti),
+        client_id=token.client_id,
+        subject_ref=token.subject_ref,
+        consent_id=token.consent_id,
+        jkt=token.jkt,
+        scopes=" ".join(token.scopes),
+        issued_at=token.issued_at,
+        expires_at=token.expires_at,
+    )
+
+
+def issue(
+    exchange: "Exchange", token: NewToken, *, uses: Sequence[SingleUse], org: str, now: datetime
+) -> SingleUse | None:
+    """Take the single-use values that a token request rests on and store its token: all of it, or nothing.
+
+    Args:
+        exchange: the exchange.
+        token: the token to store.
+        uses: assertion and proof.
+        org: who asks, for the audit entry of a replay: an agency code, or ``"subject"``.
+        now: the time of the request.
+
+    Returns:
+        None when the token is stored; otherwise the value that had been used before. A replay is audited.
+
+    Raises:
+        AccessRefusedError: the person may no longer sign in.
+    """
+    with exchange.database.write() as connection:
+        replayed = None
+        # Always in the same order, so that two requests with the same values cannot wait for each other.
+        for use in sorted(uses, key=lambda use: use.digest):
+            if not take_single_use(connection, use.digest, use.expires_at, now):
+                replayed = use
+                break
+        if replayed is None:
+            if token.subject_ref is not None and not store.subject_may_sign_in(connection, token.subject_ref):
+                raise AccessRefusedError("the person may not sign in")
+            issue_token(connection, token)
+            connection.commit()
+            return None
+    _record_replay(exchange, replayed, org=org, subject_ref=token.subject_ref, client_id=token.client_id, now=now)
+    return replayed
+
+
+def admit(exchange: "Exchange", caller: Caller, now: datetime) -> LiveClient:
+    """Let an agency's client in: its token is live, and its proof is taken, durably, before anything is read for it.
+
+    For calls that have no transaction of their own to do this in.
+
+    Raises:
+        AccessRefusedError: the token is not live.
+        ReplayedError: the proof was used before. Audited.
+    """
+    with exchange.database.write() as connection:
+        row = store.select_live_token(connection, caller.token_digest, now)
+        if row is None or row.client_id != caller.client_id or row.jkt != caller.jkt:
+            raise AccessRefusedError("the access token is not in force")
+        live = LiveClient(
+            client_id=row.client_id,
+            client_version=row.client_version,
+            agency=row.agency,
+            agency_version=row.agency_version,
+            consent_id=row.consent_id,
+        )
+        taken = take_single_use(connection, caller.proof_digest, caller.proof_expires_at, now)
+        if taken:
+            connection.commit()
+    if not taken:
+        use = SingleUse(kind="dpop-proof", digest=caller.proof_digest, expires_at=caller.proof_expires_at)
+        _record_replay(exchange, use, org=live.agency, subject_ref=None, client_id=live.client_id, now=now)
+        raise ReplayedError("the DPoP proof was used before")
+    return live
+
+
+def admit_citizen(exchange: "Exchange", citizen: Citizen, now: datetime) -> None:
+    """Let a person in, as :func:`admit` does a client.
+
+    Raises:
+        AccessRefusedError: the token is not live, or the person may no longer sign in.
+        ReplayedError: the proof was used before. Audited in the person's own history.
+    """
+    with exchange.database.write() as connection:
+        row = store.select_live_citizen_token(connection, citizen.token_digest, now)
+        if row is None or row.subject_ref != citizen.subject_ref or row.jkt != citizen.jkt:
+            raise AccessRefusedError("the access token is not in force")
+        taken = take_single_use(connection, citizen.proof_digest, citizen.proof_expires_at, now)
+        if taken:
+            connection.commit()
+    if not taken:
+        use = SingleUse(kind="dpop-proof", digest=citizen.proof_digest, expires_at=citizen.proof_expires_at)
+        _record_replay(exchange, use, org="subject", subject_ref=citizen.subject_ref, client_id=None, now=now)
+        raise ReplayedError("the DPoP proof was used before")
+
+
+def purge(connection: Connection, now: datetime) -> int:
+    """Delete single-use and token rows that can no longer matter; how many went. The caller commits."""
+    return sum(store.delete_expired(connection, now - PURGE_MARGIN))
+
+
+def _record_replay(
+    exchange: "Exchange", use: SingleUse, *, org: str, subject_ref: UUID | None, client_id: str | None, now: datetime
+) -> None:
+    """Audit a replay (invariant 7): once per value, or whoever holds a leaked one could fill the log with it."""
+    detail = {"what": use.kind} | ({"client": client_id} if client_id is not None else {})
+    seen = single_use_digest("replay", org, use.digest.hex())
+    with exchange.unit_of_work(now) as uow:
+        if take_single_use(uow.connection, seen, use.expires_at, now):
+            uow.record(
+                Event(
+                    type=EventType.ACCESS_REPLAYED,
+                    org=org,
+                    outcome=Outcome.DENY,
+                    detail=detail,
+                    subject_ref=subject_ref,
+                )
+            )
+            uow.commit()

@@ -1,0 +1,151 @@
+"""Rows of access: clients, issued tokens, and values that are good once. The only SQL of ``exchange.access``.
+
+``LIVE_TOKEN`` and ``LIVE_CITIZEN_TOKEN`` are the one place that says when a token is live (invariant 13). They are
+plain Core selects: another statement may add columns to them, lock their rows, or use them as a subquery.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, insert, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from consent.tables import consent
+from exchange.model import Status, SubjectStatus
+from exchange.tables import access_token, agency, client, single_use, subject
+
+
+class TokenStatus(StrEnum):
+    """Of an issued token, by itself."""
+
+    ACTIVE = "ACTIVE"
+    REVOKED = "REVOKED"
+
+
+_digest = bindparam("token_digest", type_=access_token.c.digest.type)
+_now = bindparam("token_now", type_=access_token.c.expires_at.type)
+
+# The words of consent.model.ConsentStatus: only what the person has given, in its window, carries a token.
+_CONSENT_IN_FORCE: ColumnElement[bool] = or_(
+    access_token.c.consent_id.is_(None),
+    and_(consent.c.status == "GIVEN", consent.c.valid_from <= _now, consent.c.valid_until > _now),
+)
+_TOKEN_IN_FORCE: ColumnElement[bool] = and_(
+    access_token.c.digest == _digest,
+    access_token.c.status == TokenStatus.ACTIVE.value,
+    access_token.c.expires_at > _now,
+    _CONSENT_IN_FORCE,
+)
+
+LIVE_TOKEN = (
+    select(
+        access_token.c.client_id,
+        access_token.c.consent_id,
+        access_token.c.jkt,
+        client.c.agency,
+        client.c.version.label("client_version"),
+        agency.c.version.label("agency_version"),
+    )
+    # Inner joins, so that PostgreSQL can lock their rows: ``with_for_update(read=True, of=(client, agency))``.
+    .select_from(
+        access_token.join(client, client.c.id == access_token.c.client_id)
+        .join(agency, agency.c.code == client.c.agency)
+        .outerjoin(consent, consent.c.id == access_token.c.consent_id)
+    )
+    .where(_TOKEN_IN_FORCE, client.c.status == Status.ACTIVE.value, agency.c.status == Status.ACTIVE.value)
+)
+"""An agency's live token; parameters ``token_digest`` and ``token_now``. No row: unknown, revoked, expired, or its
+client, agency or consent is not in force."""
+
+_MAY_SIGN_IN = (SubjectStatus.ACTIVE.value, SubjectStatus.PROTECTED.value)
+
+LIVE_CITIZEN_TOKEN = (
+    select(access_token.c.subject_ref, access_token.c.jkt, subject.c.version.label("subject_version"))
+    .select_from(
+        access_token.join(subject, subject.c.ref == access_token.c.subject_ref).outerjoin(
+            consent, consent.c.id == access_token.c.consent_id
+        )
+    )
+    .where(_TOKEN_IN_FORCE, subject.c.status.in_(_MAY_SIGN_IN))
+)
+"""A person's live token; parameters as of :data:`LIVE_TOKEN`. No row also for the erased and the deceased."""
+
+_CLIENT = (
+    select(client.c.id, client.c.agency, client.c.jwks, client.c.scopes, client.c.version)
+    .select_from(client.join(agency, agency.c.code == client.c.agency))
+    .where(
+        client.c.id == bindparam("client_id"),
+        client.c.status == Status.ACTIVE.value,
+        agency.c.status == Status.ACTIVE.value,
+    )
+)
+_SIGN_IN = select(subject.c.ref).where(subject.c.ref == bindparam("ref"), subject.c.status.in_(_MAY_SIGN_IN))
+_INSERT_TOKEN = insert(access_token)
+_TAKE_SQLITE = sqlite.insert(single_use).on_conflict_do_nothing()
+_TAKE_POSTGRESQL = postgresql.insert(single_use).on_conflict_do_nothing()
+
+
+def insert_single_use(connection: Connection, digest: bytes, expires_at: datetime) -> bool:
+    """True for the one that inserts the digest. A concurrent insert is waited for, so two can never both be first."""
+    statement = _TAKE_SQLITE if connection.dialect.name == "sqlite" else _TAKE_POSTGRESQL
+    return connection.execute(statement, {"digest": digest, "expires_at": expires_at}).rowcount == 1
+
+
+def select_client(connection: Connection, client_id: str) -> Row[str, str, str, str, int] | None:
+    """The client when it and its agency are in force."""
+    return connection.execute(_CLIENT, {"client_id": client_id}).one_or_none()
+
+
+def subject_may_sign_in(connection: Connection, subject_ref: UUID) -> bool:
+    """Whether the person exists and is neither deceased nor erased."""
+    return connection.execute(_SIGN_IN, {"ref": subject_ref}).first() is not None
+
+
+def insert_token(
+    connection: Connection,
+    *,
+    digest: bytes,
+    client_id: str | None,
+    subject_ref: UUID | None,
+    consent_id: UUID | None,
+    jkt: str,
+    scopes: str,
+    issued_at: datetime,
+    expires_at: datetime,
+) -> None:
+    """Store an issued token."""
+    connection.execute(
+        _INSERT_TOKEN,
+        {
+            "digest": digest,
+            "client_id": client_id,
+            "subject_ref": subject_ref,
+            "consent_id": consent_id,
+            "jkt": jkt,
+            "scopes": scopes,
+            "status": TokenStatus.ACTIVE.value,
+            "issued_at": issued_at,
+            "expires_at": expires_at,
+        },
+    )
+
+
+def select_live_token(connection: Connection, digest: bytes, now: datetime) -> Row[*tuple[object, ...]] | None:
+    """The row of :data:`LIVE_TOKEN`, if there is one."""
+    return connection.execute(LIVE_TOKEN, {"token_digest": digest, "token_now": now}).one_or_none()
+
+
+def select_live_citizen_token(connection: Connection, digest: bytes, now: datetime) -> Row[*tuple[object, ...]] | None:
+    """The row of :data:`LIVE_CITIZEN_TOKEN`, if there is one."""
+    return connection.execute(LIVE_CITIZEN_TOKEN, {"token_digest": digest, "token_now": now}).one_or_none()
+
+
+def delete_expired(connection: Connection, before: datetime) -> Sequence[int]:
+    """Delete what expired before that time; the numbers of single-use and token rows that went."""
+    statements = (
+        delete(single_use).where(single_use.c.expires_at < before),
+        delete(access_token).where(access_token.c.expires_at < before),
+    )
+    return tuple(connection.execute(statement).rowcount for statement in statements)
