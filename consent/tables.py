@@ -41,7 +41,7 @@ consent = Table(
     Column("agreement_revision", Integer, nullable=False),
     Column("consumer", String(64), nullable=False),  # agency code
     Column("purpose", String(128), nullable=False),
-    Column("scope", Text, nullable=False),  # canonical JSON [{"form","name"}] in force: what was given, else what was asked
+    Column("scope", Text, nullable=False),  # canonical JSON [{"form","name"}]: what was given, else asked
     Column("status", String(16), nullable=False),  # consent.model.ConsentStatus
     Column("version", Integer, nullable=False),  # = seq of the newest event
     Column("uses_left", Integer, nullable=True),  # NULL: any number
@@ -73,7 +73,7 @@ consent_event = Table(
     Column("seq", Integer, primary_key=True),  # 1, 2, 3 … without gaps, per consent
     Column("type", String(32), nullable=False),
     Column("at", Instant, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # canonical JSON, consent.events; its SHA-256 is a fact of the audit entry
+    Column("body", LargeBinary, nullable=False),  # canonical JSON (consent.events); SHA-256 in the audit entry
     Column("entry_id", Uuid, nullable=False),  # the audit entry written in the same transaction
     UniqueConstraint("entry_id"),
 )
