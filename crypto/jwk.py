@@ -100,8 +100,8 @@ def load_public_jwk(jwk: Mapping[str, Any], *, use: KeyUse) -> PublicKey:
         use: what the key is needed for.
 
     Raises:
-        MalformedError: private or symmetric material, a wrong use, key_ops or alg, an unknown type or curve, a point off
-            the curve, an RSA key under 2048 bits, or a member that is not canonical.
+        MalformedError: private or symmetric material, a wrong use, key_ops or alg, an unknown type or curve, a point
+            off the curve, an RSA key under 2048 bits, or a member that is not canonical.
     """
     _require_object(jwk)
     if not _PRIVATE_MEMBERS.isdisjoint(jwk):

@@ -265,7 +265,7 @@ class Frontier:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Frontier) and self._size == other._size and self._hashes == other._hashes
 
-    __hash__ = None  # type: ignore[assignment]  # mutable
+    __hash__ = None  # type: ignore[assignment]  # a frontier changes, so it cannot be hashed
 
     def __repr__(self) -> str:
         return f"Frontier(size={self._size})"
