@@ -1,1 +1,1 @@
-"""The audit log: every event of the house as an entry of one append-only Merkle tree (RFC 6962 hashing, C2SP formats)."""
+"""The audit log: every event of the house as an entry of one append-only Merkle tree (RFC 6962, C2SP formats)."""

@@ -1,0 +1,231 @@
+"""An entry of the audit log: its exact bytes, its salted commitments, and the openings that are kept apart from it.
+
+The entry itself says in public what kind of thing happened, when, for which agency and purpose, and how it ended.
+Every fact about a person stands in it only as a salted commitment (``exchange.audit.commitments``); salts, names and
+values are sealed under that person's key elsewhere, so that erasing the key erases the facts and every proof still holds.
+
+Canonical JSON (``crypto.canonical``), members in this order; a name, once used, never changes its meaning:
+
+    d     further public members (text → text), left out when there are none
+    id    UUIDv7 of the entry
+    n     16 random bytes: hides the leaf hash of an entry that could be guessed
+    org   agency code, "cdx" or "subject"
+    out   outcome
+    pur   purpose code, left out when there is none
+    req   id of the attribute request, left out when there is none
+    sd    commitments and decoys in ascending order, 8, 16, 24 … of them: neither place nor number tells anything
+    ts    milliseconds since 1970
+    typ   type of the event
+    v     1
+
+No function here touches a database: the offline verifier stands on this module.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from crypto import canonical
+from crypto.encoding import b64u_decode
+from crypto.errors import MalformedError
+from crypto.merkle import HASH_BYTES
+from exchange.audit.commitments import SLOTS, commit
+from exchange.errors import AuditError
+from exchange.events import Event
+
+MAX_BODY: Final = 4096
+"""The longest entry in bytes. C2SP tlog-tiles would allow 65,535."""
+MAX_DETAILS: Final = 16
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+_UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ORG = "[a-z0-9][a-z0-9._-]{0,63}"
+_PURPOSE = "[a-z0-9][a-z0-9._-]{0,127}"
+_WORD = "[a-z][a-z_]{0,31}"
+_TYPE = rf"{_WORD}\.{_WORD}"
+_HASH = "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"  # 32 bytes as base64url: the last letter carries four bits
+_NONCE = "[A-Za-z0-9_-]{21}[AQgw]"
+_TIME = "[1-9][0-9]{11,14}"  # milliseconds: no entry is older than 1973
+
+# One expression for the whole entry: what it matches is canonical JSON with these members and no other (members of
+# ``d`` aside, whose order and escapes only a decoder can judge).
+_ENTRY = re.compile(
+    r'\{(?:"d":(?P<d>\{[^{}]+\}),)?'
+    rf'"id":"(?P<id>{_UUID7})","n":"{_NONCE}","org":"(?P<org>{_ORG})","out":"(?P<out>{_WORD})"'
+    rf'(?:,"pur":"(?P<pur>{_PURPOSE})")?(?:,"req":"(?P<req>{_UUID})")?'
+    rf',"sd":\["(?P<sd>{_HASH}(?:","{_HASH})*)"\],"ts":(?P<ts>{_TIME}),"typ":"(?P<typ>{_TYPE})","v":1\}}'.encode()
+)
+
+_is_org = re.compile(_ORG).fullmatch
+_is_purpose = re.compile(_PURPOSE).fullmatch
+_is_detail_name = re.compile("[a-z][a-z0-9_]{0,31}").fullmatch
+_is_detail_text = re.compile(r"[^\x00-\x1f\x7f{}]{1,512}").fullmatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedEntry:
+    """An entry that is ready for the outbox, and what opens it.
+
+    Attributes:
+        id: entry id.
+        body: the exact bytes of the entry.
+        leaf_hash: its RFC 6962 leaf hash.
+        accepted_at: the ``now`` of the unit of work.
+        type, org: as they stand in the body.
+        subject_ref: whose history it belongs to; None: nobody's.
+        owner_ref: under whose key ``openings`` is to be sealed.
+        openings: plaintext, see ``exchange.audit.commitments``. Never empty: whether an entry has facts does not show.
+    """
+
+    id: UUID
+    body: bytes
+    leaf_hash: bytes
+    accepted_at: datetime
+    type: str
+    org: str
+    subject_ref: UUID | None
+    owner_ref: UUID
+    openings: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The public members of an entry."""
+
+    id: UUID
+    at: datetime
+    type: str
+    org: str
+    outcome: str
+    purpose: str | None
+    request: UUID | None
+    detail: Mapping[str, str]
+    commitments: tuple[bytes, ...] = field(repr=False)
+    leaf_hash: bytes = field(repr=False)
+
+
+def to_millis(moment: datetime) -> int:
+    """Milliseconds since 1970 of an aware time, truncated; ``consent.columns`` would bring in a database."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def from_millis(millis: int) -> datetime:
+    """The aware UTC time of milliseconds since 1970."""
+    return _EPOCH + millis * _MILLISECOND
+
+
+def prepare(event: Event, *, entry_id: UUID, now: datetime, operator_ref: UUID) -> PreparedEntry:
+    """Make the entry of an event. Everything is checked here: no accepted entry can stop a round of the sequencer.
+
+    On the path of every request: one call for randomness, no JSON encoder where no free text stands.
+
+    Args:
+        event: what happened.
+        entry_id: a UUIDv7.
+        now: the one time of the unit of work.
+        operator_ref: owner of facts about nobody.
+
+    Raises:
+        AuditError: a member that an entry cannot carry, or too much of it.
+    """
+    if entry_id.version != 7:
+        raise AuditError(f"an entry id is a UUIDv7, got version {entry_id.version}")
+    if not _is_org(event.org):
+        raise AuditError("an event's org is an agency code of at most 64 characters")
+    if event.purpose is not None and not _is_purpose(event.purpose):
+        raise AuditError("an event's purpose is a purpose code of at most 128 characters")
+    millis = to_millis(now)
+    identifier = str(entry_id)
+    detail = f'"d":{_detail(event.detail)},' if event.detail else ""
+    purpose = f',"pur":"{event.purpose}"' if event.purpose is not None else ""
+    request = f',"req":"{event.request}"' if event.request is not None else ""
+    nonce, commitments, opened = commit(event.facts)
+    body = (
+        f'{{{detail}"id":"{identifier}","n":"{nonce}","org":"{event.org}","out":"{event.outcome.value}"{purpose}{request}'
+        f',"sd":["{commitments}"],"ts":{millis},"typ":"{event.type.value}","v":1}}'
+    ).encode()
+    if len(body) > MAX_BODY:
+        raise AuditError(f"an entry has at most {MAX_BODY} bytes, got {len(body)}")
+    leaf_hash = sha256(b"\x00" + body).digest()
+    subject = event.subject_ref
+    about = f',"subject":"{subject}"' if subject is not None else ""
+    return PreparedEntry(
+        id=entry_id,
+        body=body,
+        leaf_hash=leaf_hash,
+        accepted_at=now,
+        type=event.type.value,
+        org=event.org,
+        subject_ref=subject,
+        owner_ref=subject or operator_ref,
+        openings=b'{"facts":[' + opened + b'],"leaf":"' + leaf_hash.hex().encode() + b'"' + about.encode() + b"}",
+    )
+
+
+def decode_entry(body: bytes) -> Entry:
+    """Read an entry. Strict: exactly what :func:`prepare` can write is accepted, and nothing else.
+
+    Raises:
+        MalformedError: any deviation; the message names the place.
+    """
+    match = match_entry(body)
+    found = {name: value.decode("utf-8") for name, value in match.groupdict().items() if value is not None}
+    return Entry(
+        id=UUID(found["id"]),
+        at=from_millis(int(found["ts"])),
+        type=found["typ"],
+        org=found["org"],
+        outcome=found["out"],
+        purpose=found.get("pur"),
+        request=UUID(found["req"]) if "req" in found else None,
+        detail=canonical.decode(match["d"]) if "d" in found else {},
+        commitments=tuple(b64u_decode(text) for text in found["sd"].split('","')),
+        leaf_hash=sha256(b"\x00" + body).digest(),
+    )
+
+
+def match_entry(body: bytes) -> re.Match[bytes]:
+    """Check the form of an entry without building anything: the fast half of :func:`decode_entry`.
+
+    Raises:
+        MalformedError: any deviation.
+    """
+    match = _ENTRY.fullmatch(body)
+    if match is None or len(body) > MAX_BODY:
+        raise MalformedError("not an entry: an unknown, missing, misplaced or misspelt member, or too long")
+    slots = match["sd"].split(b'","')
+    if len(slots) % SLOTS or slots != sorted(set(slots)):
+        raise MalformedError(f"the commitments of an entry ascend, and their number is a multiple of {SLOTS}")
+    if match["d"] is not None:
+        _check_detail(canonical.decode(match["d"]))
+    return match
+
+
+def _detail(detail: Mapping[str, str]) -> str:
+    try:
+        _check_detail(detail)
+        return canonical.encode(dict(detail)).decode()
+    except MalformedError as exc:
+        raise AuditError(str(exc)) from exc
+
+
+def _check_detail(detail: Mapping[str, Any]) -> None:
+    if not 0 < len(detail) <= MAX_DETAILS:
+        raise MalformedError(f"an entry has at most {MAX_DETAILS} details")
+    for name, text in detail.items():
+        if not _is_detail_name(name):
+            raise MalformedError("the name of a detail is a short word of small letters")
+        if not isinstance(text, str) or not _is_detail_text(text):
+            raise MalformedError(
+                f"the detail {name} is text of 1 to 512 characters without control characters or braces"
+            )
+
+
+assert HASH_BYTES == 32  # noqa: S101  # the expressions above spell it out

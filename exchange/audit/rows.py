@@ -1,0 +1,56 @@
+"""Rows of the audit tables as the store gives them out."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """An accepted entry that waits."""
+
+    id: UUID
+    body: bytes = field(repr=False)
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafRow:
+    """A sequenced entry; ``type``, ``org`` and ``at`` repeat members of the body."""
+
+    seq: int
+    id: UUID
+    body: bytes = field(repr=False)
+    type: str
+    org: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileRow:
+    """Up to 256 hashes of one level of the tree."""
+
+    level: int
+    n: int
+    width: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadRow:
+    """The state of the log; ``state`` is :func:`exchange.audit.edge.pack_state`."""
+
+    origin: str
+    size: int
+    root: bytes
+    state: bytes = field(repr=False)
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRow:
+    """A signed checkpoint as it was published."""
+
+    size: int
+    note: str = field(repr=False)
+    signed_at: datetime

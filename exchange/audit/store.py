@@ -1,0 +1,332 @@
+"""Every statement on the tables of the audit log, for SQLite and PostgreSQL alike. Columns are always named.
+
+Nothing here decides: callers hold the rules, and the transaction. What only ``verify_db`` asks stands in
+``exchange.audit.check_store``.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from exchange.audit.entry import PreparedEntry, to_millis
+from exchange.audit.rows import CheckpointRow, HeadRow, LeafRow, OutboxRow, TileRow
+from exchange.audit.tables import (
+    audit_checkpoint,
+    audit_head,
+    audit_leaf,
+    audit_opening,
+    audit_outbox,
+    audit_subject_entry,
+    audit_tile,
+)
+from exchange.errors import DatabaseError, InconsistentLogError
+
+_HEAD_ID = 1
+
+# --- the outbox and what stands beside it -----------------------------------------------------------------------------
+
+
+def insert_entries(
+    connection: Connection, entries: Sequence[PreparedEntry], sealed_openings: Sequence[tuple[UUID, UUID, bytes]]
+) -> None:
+    """Insert outbox rows, sealed openings and history lines: one statement per table."""
+    if not entries:
+        return
+    connection.execute(
+        _INSERT_OUTBOX, [{"id": entry.id, "body": entry.body, "accepted_at": entry.accepted_at} for entry in entries]
+    )
+    if sealed_openings:
+        connection.execute(
+            _INSERT_OPENING,
+            [{"entry_id": entry, "subject_ref": owner, "ct": ct} for entry, owner, ct in sealed_openings],
+        )
+    lines = [
+        {"subject_ref": entry.subject_ref, "entry_id": entry.id, "at": entry.accepted_at}
+        for entry in entries
+        if entry.subject_ref is not None
+    ]
+    if lines:
+        connection.execute(_INSERT_LINE, lines)
+
+
+_INSERT_OUTBOX = insert(audit_outbox)
+_INSERT_OPENING = insert(audit_opening)
+_INSERT_LINE = insert(audit_subject_entry)
+
+
+def outbox_backlog(connection: Connection) -> tuple[int, datetime | None]:
+    """How many entries wait, and since when the oldest does."""
+    row = connection.execute(select(func.count(), func.min(audit_outbox.c.accepted_at)).select_from(audit_outbox)).one()
+    return row[0], row[1]
+
+
+def has_outbox(connection: Connection) -> bool:
+    """Whether anything waits: asked before a round, so that an idle sequencer takes no lock."""
+    return connection.execute(select(audit_outbox.c.id).limit(1)).first() is not None
+
+
+def take_outbox(connection: Connection, limit: int) -> list[OutboxRow]:
+    """Delete and return the oldest entries, in no particular order."""
+    oldest = (
+        select(audit_outbox.c.id)
+        .order_by(audit_outbox.c.accepted_at, audit_outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(
+        delete(audit_outbox)
+        .where(audit_outbox.c.id.in_(oldest))
+        .returning(audit_outbox.c.id, audit_outbox.c.body, audit_outbox.c.accepted_at)
+    )
+    return [OutboxRow(id=row.id, body=row.body, accepted_at=row.accepted_at) for row in rows]
+
+
+def outbox_rows(connection: Connection) -> list[OutboxRow]:
+    """What waits, without taking it."""
+    rows = connection.execute(
+        select(audit_outbox.c.id, audit_outbox.c.body, audit_outbox.c.accepted_at).order_by(audit_outbox.c.id)
+    )
+    return [OutboxRow(id=row.id, body=row.body, accepted_at=row.accepted_at) for row in rows]
+
+
+def delete_openings(connection: Connection, subject_ref: UUID) -> int:
+    """Delete what a person's key opens; returns how many rows."""
+    return connection.execute(delete(audit_opening).where(audit_opening.c.subject_ref == subject_ref)).rowcount
+
+
+def delete_history(connection: Connection, subject_ref: UUID) -> int:
+    """Delete a person's history lines; returns how many rows."""
+    return connection.execute(
+        delete(audit_subject_entry).where(audit_subject_entry.c.subject_ref == subject_ref)
+    ).rowcount
+
+
+# --- the head: the only lock ------------------------------------------------------------------------------------------
+
+
+def create_head(connection: Connection, head: HeadRow) -> None:
+    """Insert the one head row; an existing one raises IntegrityError."""
+    connection.execute(
+        insert(audit_head).values(
+            id=_HEAD_ID,
+            origin=head.origin,
+            size=head.size,
+            root=head.root,
+            frontier=head.state,
+            updated_at=head.updated_at,
+        )
+    )
+
+
+def read_head(connection: Connection, *, lock: bool = False) -> HeadRow | None:
+    """The head row; ``lock`` holds it until the transaction ends (SQLite: the write transaction does that already)."""
+    statement = select(
+        audit_head.c.origin, audit_head.c.size, audit_head.c.root, audit_head.c.frontier, audit_head.c.updated_at
+    ).where(audit_head.c.id == _HEAD_ID)
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        return None
+    return HeadRow(origin=row.origin, size=row.size, root=row.root, state=row.frontier, updated_at=row.updated_at)
+
+
+def swap_head(connection: Connection, old: HeadRow, new: HeadRow) -> bool:
+    """Compare and swap; False when the row is not ``old`` any more."""
+    done = connection.execute(
+        update(audit_head)
+        .where(
+            audit_head.c.id == _HEAD_ID,
+            audit_head.c.origin == old.origin,
+            audit_head.c.size == old.size,
+            audit_head.c.root == old.root,
+        )
+        .values(size=new.size, root=new.root, frontier=new.state, updated_at=new.updated_at)
+    )
+    return done.rowcount == 1
+
+
+# --- leaves -----------------------------------------------------------------------------------------------------------
+
+_LEAF = (
+    audit_leaf.c.seq,
+    audit_leaf.c.id,
+    audit_leaf.c.body,
+    audit_leaf.c.type,
+    audit_leaf.c.org,
+    audit_leaf.c.at,
+)
+
+
+def _leaf(row: Any) -> LeafRow:
+    return LeafRow(seq=row.seq, id=row.id, body=row.body, type=row.type, org=row.org, at=row.at)
+
+
+def insert_leaves(connection: Connection, leaves: Sequence[LeafRow]) -> None:
+    """Write leaves; COPY on PostgreSQL.
+
+    Raises:
+        InconsistentLogError: the log holds such a position or such an entry already.
+    """
+    rows = [
+        {"seq": leaf.seq, "id": leaf.id, "body": leaf.body, "type": leaf.type, "org": leaf.org, "at": leaf.at}
+        for leaf in leaves
+    ]
+    try:
+        if connection.dialect.name == "postgresql" and len(leaves) > 1:
+            _copy_leaves(connection, leaves)
+        else:
+            connection.execute(insert(audit_leaf), rows)
+    except IntegrityError as exc:
+        raise InconsistentLogError("an entry is in the log already, or its position is taken") from exc
+
+
+def _copy_leaves(connection: Connection, leaves: Sequence[LeafRow]) -> None:
+    import psycopg  # noqa: PLC0415  # SQLite installations need not load it
+
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the dialect says so
+    columns = ", ".join(column.name for column in _LEAF)
+    try:
+        with driver.cursor() as cursor, cursor.copy(f"COPY audit_leaf ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["int8", "uuid", "bytea", "varchar", "varchar", "int8"])
+            for leaf in leaves:
+                copy.write_row((leaf.seq, leaf.id, leaf.body, leaf.type, leaf.org, to_millis(leaf.at)))
+    except psycopg.IntegrityError as exc:
+        raise InconsistentLogError("an entry is in the log already, or its position is taken") from exc
+    except psycopg.Error as exc:
+        raise DatabaseError(f"the database refused ({type(exc).__name__}); nothing was committed") from exc
+
+
+def leaf_by_id(connection: Connection, entry_id: UUID) -> LeafRow | None:
+    """The leaf of an entry."""
+    row = connection.execute(select(*_LEAF).where(audit_leaf.c.id == entry_id)).one_or_none()
+    return None if row is None else _leaf(row)
+
+
+def leaves(connection: Connection, start: int, end: int) -> list[LeafRow]:
+    """The leaves from ``start`` up to ``end`` (exclusive), in order."""
+    rows = connection.execute(
+        select(*_LEAF).where(audit_leaf.c.seq >= start, audit_leaf.c.seq < end).order_by(audit_leaf.c.seq)
+    )
+    return [_leaf(row) for row in rows]
+
+
+def bodies(connection: Connection, start: int, end: int) -> list[bytes]:
+    """The bodies of the leaves from ``start`` up to ``end`` (exclusive), in order."""
+    return list(
+        connection.scalars(
+            select(audit_leaf.c.body)
+            .where(audit_leaf.c.seq >= start, audit_leaf.c.seq < end)
+            .order_by(audit_leaf.c.seq)
+        )
+    )
+
+
+def leaf_bounds(connection: Connection) -> tuple[int, int | None, int | None]:
+    """How many leaves there are, the first position and the last."""
+    row = connection.execute(select(func.count(), func.min(audit_leaf.c.seq), func.max(audit_leaf.c.seq))).one()
+    return row[0], row[1], row[2]
+
+
+# --- tiles ------------------------------------------------------------------------------------------------------------
+
+
+def read_tile(connection: Connection, level: int, n: int) -> TileRow | None:
+    """A tile as it stands: full, or as wide as it is now."""
+    row = connection.execute(
+        select(audit_tile.c.width, audit_tile.c.data).where(audit_tile.c.level == level, audit_tile.c.n == n)
+    ).one_or_none()
+    return None if row is None else TileRow(level=level, n=n, width=row.width, data=row.data)
+
+
+def insert_tiles(connection: Connection, tiles: Sequence[TileRow]) -> None:
+    """Write tiles that do not exist yet.
+
+    Raises:
+        InconsistentLogError: one does.
+    """
+    try:
+        connection.execute(
+            insert(audit_tile),
+            [{"level": tile.level, "n": tile.n, "width": tile.width, "data": tile.data} for tile in tiles],
+        )
+    except IntegrityError as exc:
+        raise InconsistentLogError("a tile that should not exist yet does") from exc
+
+
+def widen_tile(connection: Connection, tile: TileRow, *, old_width: int) -> bool:
+    """Replace a partial tile by a wider one; False when it is not ``old_width`` wide."""
+    done = connection.execute(
+        update(audit_tile)
+        .where(audit_tile.c.level == tile.level, audit_tile.c.n == tile.n, audit_tile.c.width == old_width)
+        .values(width=tile.width, data=tile.data)
+    )
+    return done.rowcount == 1
+
+
+def tile_rows(connection: Connection, level: int, start: int, end: int) -> list[TileRow]:
+    """The tiles of a level from number ``start`` up to ``end`` (exclusive), in order."""
+    rows = connection.execute(
+        select(audit_tile.c.level, audit_tile.c.n, audit_tile.c.width, audit_tile.c.data)
+        .where(audit_tile.c.level == level, audit_tile.c.n >= start, audit_tile.c.n < end)
+        .order_by(audit_tile.c.n)
+    )
+    return [TileRow(level=row.level, n=row.n, width=row.width, data=row.data) for row in rows]
+
+
+def tile_counts(connection: Connection) -> dict[int, int]:
+    """How many tiles each level has."""
+    rows = connection.execute(select(audit_tile.c.level, func.count()).group_by(audit_tile.c.level))
+    return {row[0]: row[1] for row in rows}
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+_CHECKPOINT = (audit_checkpoint.c.size, audit_checkpoint.c.note, audit_checkpoint.c.signed_at)
+
+
+def _checkpoint(row: Any) -> CheckpointRow | None:
+    return None if row is None else CheckpointRow(size=row.size, note=row.note, signed_at=row.signed_at)
+
+
+def insert_checkpoint(connection: Connection, checkpoint: CheckpointRow) -> None:
+    """Publish a checkpoint (with the caller's commit).
+
+    Raises:
+        InconsistentLogError: one of that size was published before.
+    """
+    try:
+        connection.execute(
+            insert(audit_checkpoint).values(size=checkpoint.size, note=checkpoint.note, signed_at=checkpoint.signed_at)
+        )
+    except IntegrityError as exc:
+        raise InconsistentLogError(f"a checkpoint of size {checkpoint.size} was published before") from exc
+
+
+def latest_checkpoint(connection: Connection) -> CheckpointRow | None:
+    """The newest checkpoint."""
+    statement = select(*_CHECKPOINT).order_by(audit_checkpoint.c.size.desc()).limit(1)
+    return _checkpoint(connection.execute(statement).one_or_none())
+
+
+def checkpoint_of_size(connection: Connection, size: int) -> CheckpointRow | None:
+    """The checkpoint of exactly that size."""
+    return _checkpoint(connection.execute(select(*_CHECKPOINT).where(audit_checkpoint.c.size == size)).one_or_none())
+
+
+def checkpoints(connection: Connection, after: int, up_to: int) -> list[CheckpointRow]:
+    """The checkpoints with sizes above ``after`` up to ``up_to``, in order."""
+    rows = connection.execute(
+        select(*_CHECKPOINT)
+        .where(audit_checkpoint.c.size > after, audit_checkpoint.c.size <= up_to)
+        .order_by(audit_checkpoint.c.size)
+    )
+    return [CheckpointRow(size=row.size, note=row.note, signed_at=row.signed_at) for row in rows]
+
+
+def checkpoint_count(connection: Connection) -> int:
+    """How many checkpoints were published."""
+    return connection.execute(select(func.count()).select_from(audit_checkpoint)).scalar_one()
