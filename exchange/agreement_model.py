@@ -42,6 +42,7 @@ class Agreement:
     """A data-sharing agreement in one revision.
 
     Attributes:
+        law: by which law, when nobody is asked.
         revision: which wording; a consent names the revision it was given under.
         version: bumped by whatever changes what the agreement permits; a disclosure names it.
         valid_from, valid_until: aware UTC, end exclusive.
@@ -58,6 +59,7 @@ class Agreement:
     consumer: AgencyCode
     purpose: str
     legal_basis: LegalBasis
+    law: str | None = None
     lines: tuple[AgreementLine, ...]
     revision: int
     version: int

@@ -17,7 +17,7 @@ ClassificationCode = NewType("ClassificationCode", str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """How sensitive. ``rank``: 0 is public. ``explicit_consent``: a consent to it must be an explicit one (GDPR art. 9)."""
+    """How sensitive. ``rank``: 0 is public. ``explicit_consent``: a consent to it must be explicit (GDPR art. 9)."""
 
     code: ClassificationCode
     label: str

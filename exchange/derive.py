@@ -40,12 +40,12 @@ class Answer:
     Attributes:
         state: ``present``, ``absent``, ``not_applicable``, ``empty`` or ``unavailable``: five different things.
         value: of a present one: what the form yields; True or False for the forms that say yes or no.
-        reason: of an unavailable one: why.
+        unavailable: of an unavailable one: why, as a code.
     """
 
     state: str
     value: Any = field(default=None, repr=False)
-    reason: str | None = None
+    unavailable: str | None = None
 
 
 _YES: Final = Answer(PRESENT, True)

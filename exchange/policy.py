@@ -24,7 +24,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -37,7 +36,6 @@ from exchange.forms import FormKind, parse_form
 from exchange.model import VALUE_FORM, AttributeRequest, RequestedAttribute, SubjectStatus
 
 REQUEST_SCOPE: Final = "attributes:request"
-_NO_USES: Mapping[tuple[str, str], int] = MappingProxyType({})
 _SERVED: Final = frozenset({SubjectStatus.ACTIVE, SubjectStatus.PROTECTED})
 
 
@@ -134,7 +132,7 @@ class Question:
     subject: SubjectState | None
     consent: ConsentState | None = None
     last_negative_at: datetime | None = None
-    form_uses: Mapping[tuple[str, str], int] = field(default=_NO_USES)
+    form_uses: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
