@@ -11,6 +11,7 @@ import atexit
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,7 @@ def _start_keeper(folder: Path) -> None:
             check=False,
         )
     if done.returncode != 0:
+        shutil.rmtree(folder / "data", ignore_errors=True)
         raise RuntimeError(f"PostgreSQL for the tests did not start:\n{log.read_text()}")
 
 

