@@ -75,6 +75,14 @@ def read_document(text: str, schema: str) -> Document:
     return document
 
 
+def faults_of(body: Any, schema: str) -> list[str]:
+    """What a schema finds wrong with data that came from elsewhere than a file."""
+    document = Document(body, {})
+    for error in _validator(schema).iter_errors(body):
+        document.fault(tuple(error.absolute_path), _in_words(error))
+    return [what.partition(", ")[2] for _, what in document.faults]
+
+
 @cache
 def _validator(schema: str) -> Draft202012Validator:
     parsed = json.loads(Path(__file__).with_name(schema).read_text(encoding="utf-8"))
@@ -84,13 +92,14 @@ def _validator(schema: str) -> Draft202012Validator:
 
 def _in_words(error: ValidationError) -> str:
     """The validator's own messages print whole values; these name what was expected."""
-    wanted = cast("Any", error.validator_value)
+    # A fault found in a document has all of these; the library's types also allow for one that is still being made.
+    wanted, found = cast("Any", error.validator_value), cast("Any", error.instance)
     match error.validator:
         case "required":
-            return f"{', '.join(name for name in wanted if name not in error.instance)} missing"
+            return f"{', '.join(name for name in wanted if name not in found)} missing"
         case "additionalProperties":
             allowed = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
-            return f"unknown: {', '.join(sorted(name for name in error.instance if name not in allowed))}"
+            return f"unknown: {', '.join(sorted(name for name in found if name not in allowed))}"
         case "enum":
             return f"expected one of {', '.join(map(str, wanted))}"
         case "const" | "type":
