@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LIVE_CITIZEN_TOKEN",
     "LIVE_TOKEN",
+    "PROOF",
+    "SUBJECT",
     "ClientRecord",
     "LiveClient",
     "NewToken",
@@ -36,11 +38,15 @@ __all__ = [
     "issue",
     "issue_token",
     "purge",
+    "record_replayed_proof",
     "single_use_digest",
     "take_single_use",
     "token_digest",
 ]
 
+PROOF = "dpop-proof"
+SUBJECT = "subject"
+"""Who acts, in the log, when it is the person."""
 PURGE_MARGIN = timedelta(minutes=5)
 """How long expired rows stay: the clock of the process that purges may run ahead of one that still accepts."""
 
@@ -194,8 +200,7 @@ def admit(exchange: "Exchange", caller: Caller, now: datetime) -> LiveClient:
         if taken:
             connection.commit()
     if not taken:
-        use = SingleUse(kind="dpop-proof", digest=caller.proof_digest, expires_at=caller.proof_expires_at)
-        _record_replay(exchange, use, org=live.agency, subject_ref=None, client_id=live.client_id, now=now)
+        record_replayed_proof(exchange, caller, org=live.agency, now=now)
         raise ReplayedError("the DPoP proof was used before")
     return live
 
@@ -215,9 +220,24 @@ def admit_citizen(exchange: "Exchange", citizen: Citizen, now: datetime) -> None
         if taken:
             connection.commit()
     if not taken:
-        use = SingleUse(kind="dpop-proof", digest=citizen.proof_digest, expires_at=citizen.proof_expires_at)
-        _record_replay(exchange, use, org="subject", subject_ref=citizen.subject_ref, client_id=None, now=now)
+        record_replayed_proof(exchange, citizen, org=SUBJECT, now=now)
         raise ReplayedError("the DPoP proof was used before")
+
+
+def record_replayed_proof(exchange: "Exchange", caller: Caller | Citizen, *, org: str, now: datetime) -> None:
+    """Audit that a live token came with a proof that was used before, after the transaction that found out rolled back.
+
+    Args:
+        exchange: the exchange.
+        caller: who presented it; a person's replay stands in the person's own history.
+        org: agency code, or ``"subject"``.
+        now: the time of the request.
+    """
+    use = SingleUse(kind=PROOF, digest=caller.proof_digest, expires_at=caller.proof_expires_at)
+    if isinstance(caller, Citizen):
+        _record_replay(exchange, use, org=org, subject_ref=caller.subject_ref, client_id=None, now=now)
+    else:
+        _record_replay(exchange, use, org=org, subject_ref=None, client_id=caller.client_id, now=now)
 
 
 def purge(connection: Connection, now: datetime) -> int:

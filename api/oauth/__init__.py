@@ -1,0 +1,28 @@
+"""OAuth 2.0 at the FAPI 2.0 level: the authorization server, and the resource side for views.
+
+Reading order: ``dpop`` and ``client_assertion`` (checks, pure), ``access_tokens``, ``id_token``, ``server`` with its
+grants, ``token_endpoint``, ``metadata``; ``protect`` is what views call. One profile only, the safe one.
+"""
+
+from flask import Blueprint
+
+from api.oauth import metadata, token_endpoint
+from api.oauth.access_denied import access_refused, replayed
+from exchange.errors import AccessRefusedError, ReplayedError
+
+__all__ = ["create_oauth_blueprint"]
+
+
+def create_oauth_blueprint() -> Blueprint:
+    """The endpoints, and the responses to refused callers anywhere in the application."""
+    blueprint = Blueprint("oauth", __name__)
+    blueprint.add_url_rule(token_endpoint.PATH, "token", token_endpoint.token, methods=["POST"])
+    for path, view in (
+        (metadata.AUTHORIZATION_SERVER_PATH, metadata.authorization_server),
+        (metadata.PROTECTED_RESOURCE_PATH, metadata.protected_resource),
+        (metadata.JWKS_PATH, metadata.jwks),
+    ):
+        blueprint.add_url_rule(path, view.__name__, view, methods=["GET"])
+    blueprint.app_errorhandler(AccessRefusedError)(access_refused)
+    blueprint.app_errorhandler(ReplayedError)(replayed)
+    return blueprint
