@@ -241,7 +241,7 @@ class ConsentLedger:
     def terminate(
         self, agreement_id: UUID, *, actor: Actor, reason: str, limit: int | None = None
     ) -> list[ConsentEvent]:
-        """The agreement has ended: so do its records. With ``limit``: so many at once; call until nothing comes back."""
+        """The agreement has ended: so do its records. With ``limit``: so many at once; call until none comes back."""
         rows = store.lock_open_of_agreement(self._connection, agreement_id, limit=limit)
         return self._terminate(rows, actor, reason)
 
