@@ -265,9 +265,10 @@ def _is_key_document(value: Any) -> TypeGuard[dict[str, Any]]:
 
 def _from_document(data: bytes) -> Keyset:
     document = canonical.decode(data, max_bytes=_MAX_FILE_BYTES)
-    if not isinstance(document, dict) or document.keys() != {"v", "keys"} or document["v"] != 1:
+    if not isinstance(document, dict) or document.keys() != {"v", "keys"}:
         raise MalformedError("not a keyset of version 1")
-    if not isinstance(document["keys"], list):
+    # True equals 1 in Python, but it is another document.
+    if type(document["v"]) is not int or document["v"] != 1 or not isinstance(document["keys"], list):
         raise MalformedError("not a keyset of version 1")
     return Keyset(keys=tuple(_from_json(value) for value in document["keys"]))
 
