@@ -1,0 +1,369 @@
+"""People: found by blind index or pseudonym, created with a key of their own, written about by who holds the fact.
+
+All in bulk, since an import is many writes: :func:`write_records` is the one way in which a value enters the vault.
+Everything is checked before anything is written, and a fault names record, attribute and rule, never a value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from crypto import canonical
+from crypto.blind_index import normalise
+from crypto.errors import MalformedError
+from crypto.fields import DataKey, FieldContext, row_binding
+from crypto.ids import new_id, random_bytes
+from exchange import subjects_store as store
+from exchange.catalogue_model import Catalogue
+from exchange.errors import ExchangeError, SubjectErasedError, UnknownAgencyError, UnknownSubjectError
+from exchange.events import Event, EventType
+from exchange.model import HeldValue, SubjectName, SubjectStatus
+from exchange.providers.values import fault_in
+from exchange.providers.vault import absent, seal_value
+from exchange.uow import UnitOfWork
+
+if TYPE_CHECKING:
+    from exchange.context import Exchange
+
+PSEUDONYM_SCHEME: Final = "sub"
+OWN: Final = "cdx"  # the exchange itself, as an audit entry names it
+MAX_IDENTIFIER: Final = 256
+_IDENTIFIERS: Final = "subject_identifier"
+_ATTEMPTS: Final = 3
+_CHANGEABLE: Final = frozenset({SubjectStatus.ACTIVE, SubjectStatus.DECEASED, SubjectStatus.PROTECTED})
+
+
+class InvalidRecordError(ExchangeError):
+    """Records that cannot be written; the message lists every fault with the number of its record, and no value."""
+
+    code = "invalid-record"
+
+
+class SubjectMovedError(ExchangeError):
+    """The same person was created or erased at the same moment; roll back, and do it again."""
+
+    code = "subject-moved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectRecord:
+    """What a provider says about one person."""
+
+    subject: SubjectName
+    values: tuple[HeldValue, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a write did: how many people were new, and how many were written about, new ones included."""
+
+    created: int
+    written: int
+
+
+def index_of(exchange: "Exchange", name: SubjectName) -> bytes:
+    """The blind index value of a national identifier.
+
+    Raises:
+        MalformedError: nothing is left of it after normalising, or it is too long.
+    """
+    return exchange.blind_index.compute(name.scheme, normalise(name.id))
+
+
+def find(connection: Connection, exchange: "Exchange", name: SubjectName, agency: str) -> UUID | None:
+    """The person whom ``agency`` means; None: nobody that we know.
+
+    Raises:
+        MalformedError: the identifier has no normal form.
+    """
+    if name.scheme == PSEUDONYM_SCHEME:
+        return store.find_by_pseudonym(connection, agency=agency, pseudonyms=[name.id]).get(name.id)
+    bidx = index_of(exchange, name)
+    return store.find_by_index(connection, index_version=exchange.blind_index.version, bidxs=[bidx]).get(bidx)
+
+
+def create(uow: UnitOfWork, exchange: "Exchange", identifiers: Sequence[SubjectName], *, org: str = OWN) -> UUID:
+    """Create one person with a key and sealed identifiers.
+
+    Args:
+        uow: the unit of work; the caller commits.
+        exchange: the parts.
+        identifiers: at least one, national ones only.
+        org: who says that the person exists.
+
+    Raises:
+        InvalidRecordError: no identifier, or one that cannot be filed.
+        SubjectMovedError: an identifier is taken.
+    """
+    faults = list(filter(None, map(_fault_in_name, identifiers)))
+    if faults or not identifiers or any(name.scheme == PSEUDONYM_SCHEME for name in identifiers):
+        raise InvalidRecordError("; ".join(faults) or "a new person is named by a national identifier")
+    filed = [(index_of(exchange, name), name) for name in identifiers]
+    return _create(uow, exchange, [filed], org=org)[0]
+
+
+def write_values(exchange: "Exchange", provider: str, records: Sequence[SubjectRecord], now: datetime) -> Written:
+    """Write what a provider holds of some people, all or nothing. People whom we do not know yet are created.
+
+    Raises:
+        InvalidRecordError: any fault in any record; nothing was written.
+        UnknownAgencyError: the provider is not registered, or suspended.
+        UnknownSubjectError: a pseudonym that we never gave to this provider.
+        SubjectErasedError: erased while this was under way.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with exchange.unit_of_work(now) as uow:
+                catalogue = exchange.catalogue(uow.connection)
+                faults = [
+                    f"record {number}: {fault}"
+                    for number, record in enumerate(records, 1)
+                    for fault in faults_in(record, catalogue, provider)
+                ]
+                if faults:
+                    raise InvalidRecordError("; ".join(faults))
+                written = write_records(uow, exchange, catalogue, provider, records)
+                uow.commit()
+                return written
+        except SubjectMovedError:
+            continue
+    raise SubjectErasedError("a person was created or erased by others again and again while this was written")
+
+
+def faults_in(record: SubjectRecord, catalogue: Catalogue, provider: str) -> list[str]:
+    """Everything that forbids to write a record; empty: nothing."""
+    faults = []
+    fault = _fault_in_name(record.subject)
+    if fault:
+        faults.append(fault)
+    if not record.values:
+        faults.append("no attribute is given")
+    named: set[str] = set()
+    for held in record.values:
+        attribute = catalogue.attributes.get(held.name)
+        if attribute is None:
+            # A name that nobody knows may be a value in the wrong place: it is not repeated.
+            faults.append("an attribute that is not in the catalogue")
+        elif attribute.provider != provider or held.provider != provider:
+            faults.append(f"{held.name}: only the agency that the catalogue names may write it")
+        elif attribute.live:
+            faults.append(f"{held.name}: asked for live, never kept in the vault")
+        elif held.name in named:
+            faults.append(f"{held.name}: given twice")
+        else:
+            named.add(held.name)
+            fault = fault_in(held, attribute)
+            if fault:
+                faults.append(fault)
+    return faults
+
+
+def write_records(
+    uow: UnitOfWork, exchange: "Exchange", catalogue: Catalogue, provider: str, records: Sequence[SubjectRecord]
+) -> Written:
+    """Write checked records in the caller's unit of work, one ``subject.written`` event for each person.
+
+    Raises:
+        InvalidRecordError: two records name the same person.
+        UnknownAgencyError: the provider is not registered, or suspended.
+        UnknownSubjectError: a pseudonym that we never gave to this provider.
+        SubjectMovedError: somebody else created or erased one of them just now; roll back and try again.
+    """
+    connection = uow.connection
+    if not store.provider_is_in_force(connection, provider):
+        raise UnknownAgencyError("the provider is not registered, or suspended")
+    known, strangers = _sort_out(connection, exchange, provider, records)
+    locked = store.lock(connection, list(known.values()))
+    if any(locked[ref] == SubjectStatus.ERASED for ref in known.values()):
+        raise SubjectMovedError("erased since it was found")
+    keys = _load_keys(uow, exchange, list(known.values()))
+    # In the order of the index: two that create the same people wait for each other, and never in a circle.
+    order = sorted(strangers, key=strangers.__getitem__)
+    created = _create(
+        uow, exchange, [[(strangers[place], records[place].subject)] for place in order], org=provider, keys=keys
+    )
+    people = {**known, **dict(zip(order, created, strict=True))}
+    _write(
+        uow, exchange, catalogue, provider, [(ref, keys[ref], records[place].values) for place, ref in people.items()]
+    )
+    return Written(created=len(created), written=len(people))
+
+
+def set_status(
+    exchange: "Exchange", subject_ref: UUID, status: SubjectStatus, now: datetime, *, org: str = OWN
+) -> None:
+    """Note that a person has died, must be protected, or neither (decision 18). Erasing is ``erasure.erase``.
+
+    Raises:
+        UnknownSubjectError: there is no such person.
+        SubjectErasedError: there is no such person any more.
+        ValueError: a status that is not set this way.
+    """
+    if status not in _CHANGEABLE:
+        raise ValueError(f"{status} is not set this way")
+    with exchange.unit_of_work(now) as uow:
+        before = store.lock_for_erasure(uow.connection, subject_ref)
+        if before is None or before == SubjectStatus.OPERATOR:
+            raise UnknownSubjectError(f"no subject {subject_ref}")
+        if before == SubjectStatus.ERASED:
+            raise SubjectErasedError(f"subject {subject_ref} was erased")
+        if before == status:
+            return
+        store.set_status(uow.connection, subject_ref, status.value)
+        facts = {"from": before, "to": status.value}
+        uow.record(Event(type=EventType.SUBJECT_STATUS_CHANGED, org=org, subject_ref=subject_ref, facts=facts))
+        uow.commit()
+
+
+def _fault_in_name(name: SubjectName) -> str | None:
+    if not _is_scheme(name.scheme):
+        return "the scheme is not a short word of small letters, digits and hyphens"
+    if not 0 < len(name.id) <= MAX_IDENTIFIER or not name.id.isprintable():
+        return f"the id is not 1 to {MAX_IDENTIFIER} printable characters"
+    try:
+        normalise(name.id)
+    except MalformedError:
+        return "the id has no visible character"
+    return None
+
+
+def _is_scheme(scheme: str) -> bool:
+    return (
+        0 < len(scheme) <= 32
+        and scheme[0].islower()
+        and scheme.isascii()
+        and scheme.replace("-", "").isalnum()
+        and scheme.islower()
+    )
+
+
+def _sort_out(
+    connection: Connection, exchange: "Exchange", provider: str, records: Sequence[SubjectRecord]
+) -> tuple[dict[int, UUID], dict[int, bytes]]:
+    """Which records are about known people (place → person), and which about strangers (place → index)."""
+    bidxs: dict[int, bytes] = {}
+    pseudonyms: dict[int, str] = {}
+    for place, record in enumerate(records):
+        if record.subject.scheme == PSEUDONYM_SCHEME:
+            pseudonyms[place] = record.subject.id
+        else:
+            bidxs[place] = index_of(exchange, record.subject)
+    version = exchange.blind_index.version
+    filed = store.find_by_index(connection, index_version=version, bidxs=list(bidxs.values())) if bidxs else {}
+    named = (
+        store.find_by_pseudonym(connection, agency=provider, pseudonyms=list(pseudonyms.values())) if pseudonyms else {}
+    )
+    if len(named) < len(set(pseudonyms.values())):
+        raise UnknownSubjectError("a pseudonym that was never given to this provider")
+    known = {place: filed[bidx] for place, bidx in bidxs.items() if bidx in filed}
+    known |= {place: named[value] for place, value in pseudonyms.items()}
+    strangers = {place: bidx for place, bidx in bidxs.items() if bidx not in filed}
+    if len(set(known.values())) < len(known) or len(set(strangers.values())) < len(strangers):
+        raise InvalidRecordError("two records name the same person")
+    return known, strangers
+
+
+def _load_keys(uow: UnitOfWork, exchange: "Exchange", refs: Sequence[UUID]) -> dict[UUID, DataKey]:
+    rows = store.newest_keys(uow.connection, refs) if refs else {}
+    keys = {ref: exchange.keyring.open(uow.connection, row) for ref, row in rows.items()}
+    if len(keys) < len(refs):
+        raise SubjectErasedError("a person without a key")
+    for ref, key in keys.items():
+        uow.use_key(ref, key)
+    return keys
+
+
+def _create(
+    uow: UnitOfWork,
+    exchange: "Exchange",
+    people: Sequence[Sequence[tuple[bytes, SubjectName]]],
+    *,
+    org: str,
+    keys: dict[UUID, DataKey] | None = None,
+) -> list[UUID]:
+    """Create people from their filed identifiers; their keys go into ``keys``."""
+    if not people:
+        return []
+    # Random, no UUIDv7: a request about nobody names such a reference too, and must not look different (invariant 6).
+    refs = [UUID(bytes=random_bytes(16), version=4) for _ in people]
+    store.insert_subjects(uow.connection, refs, status=SubjectStatus.ACTIVE.value, now=uow.now)
+    column = FieldContext(installation=exchange.installation.id, table=_IDENTIFIERS, column="ct")
+    rows, events = [], []
+    for ref, identifiers in zip(refs, people, strict=True):
+        key = exchange.keyring.create(uow.connection, ref, uow.now)
+        uow.use_key(ref, key)
+        if keys is not None:
+            keys[ref] = key
+        sealed = {}
+        for bidx, name in identifiers:
+            record_id = new_id(uow.now)
+            row = row_binding(subject_ref=ref, record_id=record_id, version=1)
+            ct = column.seal(key, canonical.encode({"id": name.id, "scheme": name.scheme}), row, pad_to=64)
+            rows.append(
+                {
+                    "bidx": bidx,
+                    "index_version": exchange.blind_index.version,
+                    "id": record_id,
+                    "subject_ref": ref,
+                    "version": 1,
+                    "ct": ct,
+                }
+            )
+            sealed[str(record_id)] = _digest(1, ct)
+        facts = {"identifiers": canonical.encode(sealed).decode()}
+        events.append(Event(type=EventType.SUBJECT_CREATED, org=org, subject_ref=ref, facts=facts))
+    if not store.insert_identifiers(uow.connection, rows):
+        raise SubjectMovedError("an identifier that was filed just now")
+    for event in events:
+        uow.record(event)
+    return refs
+
+
+def _write(
+    uow: UnitOfWork,
+    exchange: "Exchange",
+    catalogue: Catalogue,
+    provider: str,
+    people: Sequence[tuple[UUID, DataKey, tuple[HeldValue, ...]]],
+) -> None:
+    """Seal and store values; each person has a row for every attribute of the provider afterwards (decision 8)."""
+    record_set = [name for name, one in catalogue.attributes.items() if one.provider == provider and not one.live]
+    nothing: Mapping[str, HeldValue] = {name: absent(name, provider) for name in record_set}
+    present = store.held_rows(uow.connection, [ref for ref, _, _ in people], record_set)
+    new, changed, events = [], [], []
+    installation = exchange.installation.id
+    for ref, key, values in people:
+        said = {held.name: held for held in values}
+        digests = {}
+        for name in record_set:
+            held = said.get(name)
+            row = present.get((ref, name))
+            if held is None:
+                if row is not None:
+                    continue  # not spoken of: stays as it is
+                held = nothing[name]
+            record_id, version = (new_id(uow.now), 1) if row is None else (row[0], row[1] + 1)
+            ct = seal_value(
+                held, key=key, installation=installation, subject_ref=ref, record_id=record_id, version=version
+            )
+            digests[name] = _digest(version, ct)
+            columns = {"provider": provider, "version": version, "ct": ct, "written_at": uow.now}
+            if row is None:
+                new.append({"subject_ref": ref, "attribute": name, "id": record_id, **columns})
+            else:
+                changed.append({"of": ref, "named": name, **columns})
+        facts = {"values": canonical.encode(digests).decode()}
+        events.append(Event(type=EventType.SUBJECT_WRITTEN, org=provider, subject_ref=ref, facts=facts))
+    store.insert_values(uow.connection, new)
+    store.update_values(uow.connection, changed)
+    for event in events:
+        uow.record(event)
+
+
+def _digest(version: int, ct: bytes) -> str:
+    return f"{version}:{sha256(ct).hexdigest()}"
