@@ -107,13 +107,16 @@ def manner_to_json(manner: Manner) -> dict[str, Any]:
 
 def manner_from_json(value: Any) -> Manner:
     """Inverse of ``manner_to_json``."""
-    paper = value.get("paper")
     return Manner(
         method=Method(value["method"]),
         language=value.get("language"),
         notice_version=value.get("notice_version"),
-        paper=paper and PaperRecord(clerk=paper["clerk"], second=paper["second"], scan_sha256=paper["scan_sha256"]),
+        paper=_paper(value["paper"]) if "paper" in value else None,
     )
+
+
+def _paper(value: Any) -> PaperRecord:
+    return PaperRecord(clerk=value["clerk"], second=value["second"], scan_sha256=value["scan_sha256"])
 
 
 def _present(**members: Any) -> dict[str, Any]:

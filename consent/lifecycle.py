@@ -11,10 +11,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from consent.errors import IllegalTransitionError, InconsistentConsentError
+from consent.errors import IllegalTransitionError, InconsistentConsentError, ScopeError
 from consent.events import ConsentEvent, EventType
 from consent.instants import whole_millis
 from consent.model import CLOCK, ActorKind, ConsentRecord, ConsentStatus
+from consent.scope import AttributeScope
 
 S = ConsentStatus
 E = EventType
@@ -160,7 +161,7 @@ def _given(record: ConsentRecord, event: ConsentEvent) -> ConsentRecord:
     if scope is None or valid_from is None or valid_until is None:
         raise InconsistentConsentError(f"{record.id} was given without a scope or a window")
     narrowed = (
-        scope == terms.scope.narrow(scope.keys)
+        _is_narrowed(scope, terms.scope)
         and terms.valid_from <= valid_from < valid_until <= terms.valid_until
         and (terms.uses is None or (uses is not None and uses <= terms.uses))
         and content.legal_basis is terms.legal_basis
@@ -180,6 +181,13 @@ def _given(record: ConsentRecord, event: ConsentEvent) -> ConsentRecord:
         manner=content.manner,
         replaces=content.replaces,
     )
+
+
+def _is_narrowed(scope: AttributeScope, asked: AttributeScope) -> bool:
+    try:
+        return scope == asked.narrow(scope.keys)
+    except ScopeError:
+        return False
 
 
 def replay(events: Iterable[ConsentEvent]) -> ConsentRecord:
