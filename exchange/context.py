@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import Connection, event, func, select
+
 from crypto.blind_index import BlindIndex
 from crypto.jose import SigningKey
 from crypto.pseudonym import PseudonymKey
-from sqlalchemy import Connection, event, func, select
-
 from exchange.audit import outbox
 from exchange.catalogue import Catalogue, catalogue_from_body
 from exchange.database import Database

@@ -1,8 +1,8 @@
 """Connections and transactions for SQLite and PostgreSQL, with the durability that the audit log rests on.
 
-SQLite (WAL, synchronous=FULL): writers take a lock file first and then ``BEGIN IMMEDIATE``, since busy waiting between processes starves
-now and then. PostgreSQL: READ COMMITTED, psycopg 3. Both run the same statements; ``FOR UPDATE`` is dropped on SQLite, whose writers
-exclude each other anyway.
+SQLite (WAL, synchronous=FULL): writers take a lock file first and then ``BEGIN IMMEDIATE``, since busy waiting
+between processes starves now and then. PostgreSQL: READ COMMITTED, psycopg 3. Both run the same statements; ``FOR
+UPDATE`` is dropped on SQLite, whose writers exclude each other anyway.
 """
 
 import fcntl
@@ -130,6 +130,6 @@ class _FileLock:
             raise
 
     def __exit__(self, *_exc: object) -> None:
-        assert self._descriptor is not None
+        assert self._descriptor is not None  # entered before it is left
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self._thread_lock.release()

@@ -90,6 +90,12 @@ class SubjectErasedError(ExchangeError):
     code = "subject-erased"
 
 
+class NoticeError(ExchangeError):
+    """A decision names a notice version or language that was not offered with the request."""
+
+    code = "unknown-notice"
+
+
 class CatalogueError(ExchangeError):
     """A catalogue file is not valid; the message lists each fault with its place."""
 
@@ -103,9 +109,13 @@ class AgreementError(ExchangeError):
 
 
 class ProviderError(ExchangeError):
-    """A provider's live endpoint did not give a usable answer."""
+    """A provider's live endpoint did not give a usable answer; ``provider`` is its agency code, once known."""
 
     code = "provider-error"
+
+    def __init__(self, message: str, *, provider: str | None = None) -> None:
+        super().__init__(message)
+        self.provider = provider
 
 
 class ProviderUnavailableError(ProviderError):
@@ -154,3 +164,9 @@ class DatabaseError(ExchangeError):
     """The database refused: disk full, read-only, or gone. Nothing was committed."""
 
     code = "database-error"
+
+
+class ContentionError(ExchangeError):
+    """What a decision stood on changed again and again while it was carried out. Nothing was done; try again."""
+
+    code = "contention"

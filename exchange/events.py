@@ -1,8 +1,9 @@
 """What can happen in the house. Each unit of work records events; at commit each becomes one audit entry.
 
-``Event`` has a public part (the skeleton of the leaf: type, agency, role, purpose, request, outcome) and ``facts``: everything
-about a person, which the entry holds only as salted commitments, opened by a copy sealed under that person's key.
-The table of types, their members and when they are written is docs/audit-events.md; a test keeps both equal.
+``Event`` has a public part (the skeleton of the leaf: type, agency, role, purpose, request, outcome) and ``facts``:
+everything about a person, which the entry holds only as salted commitments, opened by a copy sealed under that
+person's key. The table of types, their members and when they are written is docs/audit-events.md; a test keeps both
+equal.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """People's data keys: made, found, unwrapped, forgotten.
 
-The key *row* is selected in every transaction that opens something; only the unwrapping is cached. So an erased person's fields
-stop opening with the commit that deletes the row, in every process, without any message between them (invariant 11).
+The key *row* is selected in every transaction that opens something; only the unwrapping is cached. So an erased
+person's fields stop opening with the commit that deletes the row, in every process, without any message between them
+(invariant 11).
 """
 
 import threading
@@ -10,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from crypto.envelope import KeyEncryptionKey, KeyWrapper, unwrap_kek
-from crypto.fields import DataKey, FieldAddress
 from sqlalchemy import Connection, insert, select
 
+from crypto.envelope import KeyEncryptionKey, KeyWrapper, unwrap_kek
+from crypto.fields import DataKey, FieldAddress
 from exchange.errors import DatabaseError, SubjectErasedError
 from exchange.tables import kek, subject_key
 
@@ -97,12 +98,16 @@ class Keyring:
         row = connection.execute(statement.order_by(subject_key.c.created_at.desc()).limit(1)).one_or_none()
         if row is None:
             raise SubjectErasedError(f"no key for subject {subject_ref}")
-        return self.open(connection, KeyRow(**row._mapping))
+        return self.open(connection, KeyRow(**row._asdict()))
 
     def create(self, connection: Connection, subject_ref: UUID, now: datetime) -> DataKey:
-        """Make and store a key. The KEK row stays locked as active until commit, so that no epoch is destroyed under a new key."""
+        """Make and store a key. The KEK row stays locked until commit: no epoch is destroyed under a new key."""
         active = connection.execute(
-            select(kek.c.epoch).where(kek.c.status == "ACTIVE").order_by(kek.c.epoch.desc()).limit(1).with_for_update(read=True)
+            select(kek.c.epoch)
+            .where(kek.c.status == "ACTIVE")
+            .order_by(kek.c.epoch.desc())
+            .limit(1)
+            .with_for_update(read=True)
         ).scalar_one_or_none()
         if active is None:
             raise DatabaseError("no key-encryption key is active; run `cdx init`")

@@ -1,7 +1,7 @@
 """Values of the exchange that carry no behaviour of their own. Pure: no I/O, no SQL.
 
-Words are those of docs/glossary.md: an *agency* asks (consumer) or supplies (provider); a *subject* is the person; an *attribute* is
-asked for in a *form* ("value", or something weaker); an *answer* is what one attribute yields.
+Words are those of docs/glossary.md: an *agency* asks (consumer) or supplies (provider); a *subject* is the person;
+an *attribute* is asked for in a *form* ("value", or something weaker); an *answer* is what one attribute yields.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class RequestStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectName:
-    """How a caller names a person: a national identifier, or the pairwise pseudonym it already has (scheme ``"sub"``)."""
+    """How a caller names a person: a national identifier, or the pairwise pseudonym it has (scheme ``"sub"``)."""
 
     scheme: str
     id: str = field(repr=False)
@@ -104,7 +104,7 @@ class HeldValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls, as the verified token says; whether it is still live is checked in the use case's own read (invariant 13)."""
+    """Who calls, by the verified token; whether it is still live is checked in the use case's own read (invariant 13)."""
 
     token_digest: bytes
     client_id: str
@@ -127,7 +127,7 @@ class Citizen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agency:
-    """An organisation that can ask and supply. ``profile``: address, contact, url, jurisdiction, live endpoint and its keys."""
+    """An organisation that can ask and supply. ``profile``: address, contact, url, jurisdiction, live endpoint."""
 
     code: str
     name: str

@@ -1,7 +1,8 @@
 """One use case, one transaction, nothing unaudited (invariants 1 and 10).
 
-Events recorded during the work become audit entries in the same commit as the change they tell of. A transaction that changed
-an audited table and recorded nothing is refused: that is a programming error, and it must not reach the disk.
+Events recorded during the work become audit entries in the same commit as the change they tell of. A transaction
+that changed an audited table and recorded nothing is refused: that is a programming error, and it must not reach the
+disk.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,10 +12,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from crypto.fields import DataKey, seal_field
-from crypto.ids import new_id
 from sqlalchemy import Connection
 
+from crypto.fields import DataKey, seal_field
+from crypto.ids import new_id
 from exchange.audit import outbox
 from exchange.audit.entry import PreparedEntry, prepare
 from exchange.errors import UnauditedChangeError
@@ -97,10 +98,14 @@ class UnitOfWork:
             AuditError: the event does not make a valid entry.
             SubjectErasedError: the person concerned has no key any more.
         """
-        entry = prepare(event, entry_id=event.id or new_id(self.now), now=self.now, operator_ref=sealed_by or self._operator_ref)
+        entry = prepare(
+            event, entry_id=event.id or new_id(self.now), now=self.now, operator_ref=sealed_by or self._operator_ref
+        )
         return self.record_prepared(entry, owner=sealed_by)
 
-    def record_prepared(self, entry: PreparedEntry, *, owner: UUID | None = None, key: DataKey | None = None) -> PreparedEntry:
+    def record_prepared(
+        self, entry: PreparedEntry, *, owner: UUID | None = None, key: DataKey | None = None
+    ) -> PreparedEntry:
         """Add an entry that was prepared before the transaction began (its receipt is already in the answer)."""
         self._entries.append(entry)
         if entry.openings:
@@ -128,13 +133,13 @@ class UnitOfWork:
             key = self._keys.get(owner_ref)
         if key is None:
             key = self._keys[owner_ref] = self._keyring.load(self.connection, owner_ref)
-        address = self._keyring.address(
-            "audit_opening", "ct", subject_ref=owner_ref, record_id=entry.id, version=1
-        )
+        address = self._keyring.address("audit_opening", "ct", subject_ref=owner_ref, record_id=entry.id, version=1)
         return seal_field(key, entry.openings, address=address)
 
 
-def watch_changes(connection: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+def watch_changes(
+    connection: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
+) -> None:
     """SQLAlchemy ``after_cursor_execute`` listener: remember which audited tables a transaction changed."""
     if context is None or not (context.isinsert or context.isupdate or context.isdelete):
         return

@@ -1,0 +1,132 @@
+"""A request whose values a live provider holds: two transactions, the call between them (flow 4)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from exchange import store
+from exchange.asking import Opened, attempt_facts
+from exchange.errors import ContentionError, ProviderError
+from exchange.events import Event, EventType
+from exchange.events import Outcome as PublicOutcome
+from exchange.model import AttributeRequest, Caller, HeldValue, RequestStatus
+from exchange.outcomes import Answered, Failed, Outcome, Waiting
+from exchange.policy import Deny, Permit
+from exchange.providers.live import fetch_live
+from exchange.release import GroundMovedError
+from exchange.settling import permit_again, redeliver, refuse_stored, release_stored
+from exchange.situations import COLLECTABLE, Situation, needs_provider, situation_of
+
+if TYPE_CHECKING:
+    from exchange.context import Exchange
+
+
+def received(caller: Caller, agency: str, request: AttributeRequest, request_id: UUID, subject_ref: UUID) -> Event:
+    """The event of the first transaction: taken, not yet answered."""
+    return Event(
+        type=EventType.REQUEST_RECEIVED,
+        org=agency,
+        outcome=PublicOutcome.WAIT,
+        purpose=request.purpose,
+        request=request_id,
+        subject_ref=subject_ref,
+        facts=attempt_facts(caller, request),
+    )
+
+
+def mark_taken(exchange: "Exchange", caller: Caller, situation: Situation, now: datetime) -> None:
+    """The first transaction of a request that waited: on record before its provider is asked."""
+    stored = situation.stored
+    with exchange.unit_of_work(now) as uow:
+        if not store.settle_request(
+            uow.connection, stored.id, status=RequestStatus.TAKEN, expected=COLLECTABLE, values={}
+        ):
+            raise GroundMovedError
+        uow.record(received(caller, situation.ground.agency, situation.request, stored.id, stored.subject_ref))
+        uow.commit()
+
+
+def answer_with_provider(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime) -> Outcome:
+    """Call the provider outside any transaction, then decide again on what stands then, and release."""
+    situation = situation_of(exchange, caller, request_id, now)
+    if not isinstance(situation.decision, Permit):
+        return _ended_meanwhile(exchange, caller, situation, now)
+    try:
+        live = fetch(exchange, situation, situation.decision, now)
+    except ProviderError as exc:
+        return _fail(exchange, situation, exc, now)
+    for _ in range(exchange.settings.attempts):
+        situation = situation_of(exchange, caller, request_id, now)
+        if situation.stored.status == RequestStatus.RELEASED:
+            return send_again(exchange, caller, situation, now)
+        if not isinstance(situation.decision, Permit):
+            return _ended_meanwhile(exchange, caller, situation, now)
+        opened = situation.opened
+        assert opened is not None  # a permit was opened
+        try:
+            return release_stored(
+                exchange,
+                caller,
+                situation,
+                situation.decision,
+                Opened(held={**opened.held, **live}, key=opened.key),
+                now,
+            )
+        except GroundMovedError:
+            continue
+    raise ContentionError("what the request rests on kept changing; nothing was disclosed")
+
+
+def fetch(exchange: "Exchange", situation: Situation, permit: Permit, now: datetime) -> dict[str, HeldValue]:
+    """The values of a permit that only their providers hold."""
+    names = [line.name for line in permit.lines if situation.ground.catalogue.attribute(line.name).live]
+    return fetch_live(
+        exchange,
+        subject_ref=situation.stored.subject_ref,
+        attributes=[situation.ground.catalogue.attribute(name) for name in dict.fromkeys(names)],
+        request_id=situation.stored.id,
+        purpose=situation.request.purpose,
+        now=now,
+    )
+
+
+def _ended_meanwhile(exchange: "Exchange", caller: Caller, situation: Situation, now: datetime) -> Outcome:
+    """The permission ended while the provider was asked: nothing of its answer is kept."""
+    if isinstance(situation.decision, Deny):
+        return refuse_stored(exchange, caller, situation, situation.decision, now)
+    return Waiting(request_id=situation.stored.id, expires_at=situation.stored.expires_at)
+
+
+def _fail(exchange: "Exchange", situation: Situation, error: ProviderError, now: datetime) -> Failed:
+    stored = situation.stored
+    provider = error.provider or "unknown"
+    with exchange.unit_of_work(now) as uow:
+        store.settle_request(
+            uow.connection, stored.id, status=RequestStatus.FAILED, expected=COLLECTABLE, values={"settled_at": now}
+        )
+        uow.record(
+            Event(
+                type=EventType.REQUEST_FAILED,
+                org=situation.ground.agency,
+                outcome=PublicOutcome.FAIL,
+                purpose=stored.purpose,
+                request=stored.id,
+                detail={"provider": provider, "reason": error.code},
+                subject_ref=stored.subject_ref,
+            )
+        )
+        uow.commit()
+    return Failed(request_id=stored.id, provider=provider, code=error.code)
+
+
+def send_again(exchange: "Exchange", caller: Caller, situation: Situation, now: datetime) -> Answered:
+    """Deliver a disclosure once more, with values fetched anew where they are live."""
+    with exchange.database.read() as connection:
+        earlier = store.find_disclosure(connection, situation.stored.id)
+    assert earlier is not None  # released and disclosed in one commit
+    permit = permit_again(earlier, situation)
+    live: Mapping[str, HeldValue] = {}
+    if needs_provider(situation.ground, permit):
+        live = fetch(exchange, situation, permit, now)
+    return redeliver(exchange, caller, situation, earlier, live, now)
