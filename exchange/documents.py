@@ -51,7 +51,7 @@ class Document:
     def refuse_faults(self) -> None:
         """Raise DocumentFaultsError if any fault was noted; in the order of the lines."""
         if self.faults:
-            raise DocumentFaultsError([what for _, what in sorted(self.faults)])
+            raise DocumentFaultsError([what for _, what in sorted(set(self.faults))])
 
 
 def read_document(text: str, schema: str) -> Document:
@@ -80,7 +80,7 @@ def faults_of(body: Any, schema: str) -> list[str]:
     document = Document(body, {})
     for error in _validator(schema).iter_errors(body):
         document.fault(tuple(error.absolute_path), _in_words(error))
-    return [what.partition(", ")[2] for _, what in document.faults]
+    return sorted({what.partition(", ")[2] for _, what in document.faults})
 
 
 @cache
@@ -105,7 +105,7 @@ def _in_words(error: ValidationError) -> str:
         case "const" | "type":
             return f"expected {wanted}"
         case "pattern":
-            return f"expected the pattern {wanted}"
+            return "blank" if wanted == "\\S" else f"expected the pattern {wanted}"
         case "uniqueItems":
             return "an item stands twice"
     return f"{error.validator} is {wanted}"
