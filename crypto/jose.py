@@ -176,13 +176,16 @@ def _load_header(encoded: str) -> dict[str, Any]:
         raise MalformedError("a header is a JSON object with an alg")
     if "crit" in header:
         raise MalformedError("a header with crit")
+    # A resolver looks keys up by kid: it may rely on text.
+    if any(name in header and not isinstance(header[name], str) for name in ("kid", "typ")):
+        raise MalformedError("a header whose kid or typ is not text")
     return header
 
 
-def _media_type(typ: Any) -> str:
+def _media_type(typ: str | None) -> str | None:
     """RFC 7515 §4.1.9: the prefix may be left out where no other slash follows."""
-    if not isinstance(typ, str):
-        return ""
+    if typ is None:
+        return None
     name = typ.lower()
     bare = name.removeprefix("application/")
     return name if "/" in bare else bare

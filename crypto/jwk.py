@@ -103,7 +103,7 @@ def load_public_jwk(jwk: Mapping[str, Any], *, use: KeyUse) -> PublicKey:
         MalformedError: private or symmetric material, a wrong use, key_ops or alg, an unknown type or curve, a point
             off the curve, an RSA key under 2048 bits, or a member that is not canonical.
     """
-    _require_object(jwk)
+    require_object(jwk)
     if not _PRIVATE_MEMBERS.isdisjoint(jwk):
         raise MalformedError("a public key with private members")
     kid = _optional_kid(jwk)
@@ -124,7 +124,7 @@ def load_jwk_set(jwks: Mapping[str, Any], *, use: KeyUse, max_keys: int = 32) ->
     Raises:
         MalformedError: not a JWK set, too many keys, or a key with private members (it must count as leaked).
     """
-    _require_object(jwks)
+    require_object(jwks)
     keys = jwks.get("keys")
     if not isinstance(keys, list) or len(keys) > max_keys:
         raise MalformedError(f"a JWK set has a list of at most {max_keys} keys")
@@ -163,7 +163,8 @@ def _text(jwk: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _require_object(jwk: object) -> None:
+def require_object(jwk: object) -> None:
+    """Raise MalformedError when a JWK or a set of them is no JSON object."""
     if not isinstance(jwk, Mapping):
         raise MalformedError("a JWK is an object")
 

@@ -23,6 +23,7 @@ from crypto.jwk import (
     jwk_thumbprint,
     load_public_jwk,
     require_kid,
+    require_object,
 )
 from crypto.kdf import KEY_BYTES, require_key
 from crypto.keyset import Key
@@ -51,6 +52,12 @@ def scalar_key(scalar: bytes) -> ec.EllipticCurvePrivateKey:
 def scalar_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     """The scalar of a P-256 private key, 32 bytes, big-endian."""
     return key.private_numbers().private_value.to_bytes(COORDINATE_BYTES, "big")
+
+
+def _public_half(jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """A private JWK without what only the private half has; its key_ops name what the private half does."""
+    require_object(jwk)
+    return {name: value for name, value in jwk.items() if name not in ("d", "key_ops")}
 
 
 class SigningKey:
@@ -118,8 +125,7 @@ class SigningKey:
         Raises:
             MalformedError: not a private EC or OKP key for signing with a kid, or halves that do not belong together.
         """
-        public = {name: value for name, value in jwk.items() if name not in ("d", "key_ops")}
-        loaded = load_public_jwk(public, use="sig")
+        loaded = load_public_jwk(_public_half(jwk), use="sig")
         key = cls._from_scalar(require_kid(loaded.kid), loaded.algorithm, coordinate(jwk, "d"))
         if jwk_thumbprint(key.public_jwk()) != loaded.thumbprint:
             raise MalformedError("a private key that does not belong to its public key")
@@ -185,8 +191,7 @@ class EncryptionPrivateKey:
         Raises:
             MalformedError: not a private P-256 key for encryption with a kid, or halves that do not belong together.
         """
-        public = {name: value for name, value in jwk.items() if name not in ("d", "key_ops")}
-        loaded = load_public_jwk(public, use="enc")
+        loaded = load_public_jwk(_public_half(jwk), use="enc")
         key = cls(kid=require_kid(loaded.kid), private=scalar_key(coordinate(jwk, "d")))
         if jwk_thumbprint(key.public_jwk()) != loaded.thumbprint:
             raise MalformedError("a private key that does not belong to its public key")

@@ -30,6 +30,7 @@ MAX_TIME = 2**63 - 1
 """Seconds since 1970."""
 
 _SIGNATURE_START = "— "
+_CONTROLS = bytes(byte for byte in range(0x20) if byte != 0x0A)
 
 
 class LineSigner(Protocol):
@@ -43,7 +44,7 @@ class LineSigner(Protocol):
 def require_text(text: str) -> bytes:
     """The UTF-8 bytes of a text without control characters but newlines; else MalformedError."""
     data = utf8(text)
-    if any(byte < 0x20 and byte != 0x0A for byte in data):
+    if len(data.translate(None, _CONTROLS)) != len(data):
         raise MalformedError("a note holds no control characters but newlines")
     return data
 
