@@ -157,7 +157,7 @@ def faults_in(record: SubjectRecord, catalogue: Catalogue, provider: str) -> lis
             faults.append(f"{held.name}: given twice")
         else:
             named.add(held.name)
-            fault = fault_in(held, attribute)
+            fault = fault_in(held, attribute.type)
             if fault:
                 faults.append(fault)
     return faults

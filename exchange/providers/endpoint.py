@@ -37,10 +37,11 @@ class LiveEndpoint:
         live = profile.get(PROFILE_MEMBER)
         if live is None:
             return None
-        members = live if isinstance(live, Mapping) else {}
-        url, jwks, scheme = members.get("endpoint"), members.get("jwks"), members.get("scheme")
-        if not (isinstance(url, str) and isinstance(jwks, Mapping) and isinstance(scheme, str | None)):
-            raise ValueError("a live endpoint has a URL (endpoint), public keys (jwks), and perhaps a scheme")
+        match live:
+            case {"endpoint": str(url), "jwks": dict(jwks)} if isinstance(live.get("scheme"), str | None):
+                scheme = live.get("scheme")
+            case _:
+                raise ValueError("a live endpoint has a URL (endpoint), public keys (jwks), and perhaps a scheme")
         try:
             signature_keys, encryption_keys = load_jwk_set(jwks, use="sig"), load_jwk_set(jwks, use="enc")
         except CryptoError as exc:

@@ -220,7 +220,7 @@ class HTTPProvider:
             valid_until=line.valid_until,
             **{name: text for name, text in optional.items() if text is not None},
         )
-        fault = fault_in(held, attribute)
+        fault = fault_in(held, attribute.type)
         if fault is not None:
             raise ProviderProtocolError(f"the provider's answer about {fault}")
         return held

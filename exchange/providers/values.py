@@ -10,7 +10,6 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any, Final
 
-from exchange.catalogue_model import Attribute
 from exchange.model import HeldValue
 
 PRESENT: Final = "present"
@@ -27,22 +26,22 @@ _MONEY: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,2})?", re.ASCII)
 _MAX_INTEGER: Final = 2**53 - 1
 
 
-def fault_in(held: HeldValue, attribute: Attribute) -> str | None:
-    """What is wrong with a value for this attribute; None: nothing."""
+def fault_in(held: HeldValue, attribute_type: str) -> str | None:
+    """What is wrong with a value for an attribute of this type; None: nothing."""
     if held.state not in STATES:
-        return f"{attribute.name}: the state is none of {', '.join(sorted(STATES))}"
+        return f"{held.name}: the state is none of {', '.join(sorted(STATES))}"
     if held.state != PRESENT:
         if held.value is not None:
-            return f"{attribute.name}: only a present value has a value"
-    elif held.value is None or not _CHECKS[attribute.type](held.value):
-        return f"{attribute.name}: not {_DESCRIPTIONS[attribute.type]}"
+            return f"{held.name}: only a present value has a value"
+    elif held.value is None or not _CHECKS[attribute_type](held.value):
+        return f"{held.name}: not {_DESCRIPTIONS[attribute_type]}"
     for member, text in (("last_updated", held.last_updated), ("valid_until", held.valid_until)):
         if text is not None and not is_date(text):
-            return f"{attribute.name}: {member} is not a date YYYY-MM-DD"
+            return f"{held.name}: {member} is not a date YYYY-MM-DD"
     if held.assurance not in ASSURANCES:
-        return f"{attribute.name}: the assurance is none of {', '.join(sorted(ASSURANCES))}"
+        return f"{held.name}: the assurance is none of {', '.join(sorted(ASSURANCES))}"
     if held.source_class not in SOURCE_CLASSES:
-        return f"{attribute.name}: the source class is none of {', '.join(sorted(SOURCE_CLASSES))}"
+        return f"{held.name}: the source class is none of {', '.join(sorted(SOURCE_CLASSES))}"
     return None
 
 
