@@ -83,8 +83,9 @@ _CLIENT = (
 )
 _SIGN_IN = select(subject.c.ref).where(subject.c.ref == bindparam("ref"), subject.c.status.in_(_MAY_SIGN_IN))
 _INSERT_TOKEN = insert(access_token)
-_TAKE_SQLITE = sqlite.insert(single_use).on_conflict_do_nothing()
-_TAKE_POSTGRESQL = postgresql.insert(single_use).on_conflict_do_nothing()
+# Without the option SQLAlchemy forgets how many rows an INSERT wrote where the driver has closed its cursor.
+_TAKE_SQLITE = sqlite.insert(single_use).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+_TAKE_POSTGRESQL = postgresql.insert(single_use).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 def insert_single_use(connection: Connection, digest: bytes, expires_at: datetime) -> bool:

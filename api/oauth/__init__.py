@@ -4,18 +4,27 @@ Reading order: ``dpop`` and ``client_assertion`` (checks, pure), ``access_tokens
 grants, ``token_endpoint``, ``metadata``; ``protect`` is what views call. One profile only, the safe one.
 """
 
+from typing import TYPE_CHECKING
+
 from flask import Blueprint
 
 from api.oauth import metadata, token_endpoint
 from api.oauth.access_denied import access_refused, replayed
+from api.oauth.server import TokenServer
+from api.oauth.state import EXTENSION, make_state
 from exchange.errors import AccessRefusedError, ReplayedError
+
+if TYPE_CHECKING:
+    from api.wiring import Services
 
 __all__ = ["create_oauth_blueprint"]
 
 
-def create_oauth_blueprint() -> Blueprint:
+def create_oauth_blueprint(services: "Services") -> Blueprint:
     """The endpoints, and the responses to refused callers anywhere in the application."""
+    state = make_state(services, TokenServer())
     blueprint = Blueprint("oauth", __name__)
+    blueprint.record_once(lambda setup: setup.app.extensions.update({EXTENSION: state}))
     blueprint.add_url_rule(token_endpoint.PATH, "token", token_endpoint.token, methods=["POST"])
     for path, view in (
         (metadata.AUTHORIZATION_SERVER_PATH, metadata.authorization_server),

@@ -22,7 +22,7 @@ from api.oauth.scopes import Scope
 from crypto.encoding import b64u_encode
 from crypto.errors import CryptoError
 from crypto.ids import random_bytes
-from crypto.jose import PublicKey, SigningKey, load_public_jwk, sign_jws, verify_jws
+from crypto.jose import SigningKey, sign_jws, verify_jws
 from exchange.access import NewToken, token_digest
 
 TYPE = "at+jwt"
@@ -48,7 +48,7 @@ class AccessTokens:
 
     def __init__(self, signer: SigningKey, *, issuer: str, resource: str) -> None:
         self._signer = signer
-        self._public: PublicKey = load_public_jwk(signer.public_jwk(), use="sig")
+        self._public = signer.public_key()
         self._issuer = issuer
         self._resource = resource
         self._verified: RecentlyUsed[VerifiedToken] = RecentlyUsed(_TOKENS_KEPT)

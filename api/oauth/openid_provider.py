@@ -4,17 +4,18 @@ Keys are fetched again when they are old, or when a token names one that is not 
 so that invented key names cannot make this service flood the provider.
 """
 
+import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from api.oauth.errors import SignInUnavailableError
-from api.oauth.safe_fetch import FetchError, Network, SafeFetcher
+from api.oauth.safe_fetch import FetchError, fetch_json
 from crypto.errors import MalformedError
 from crypto.jose import PublicKey, load_public_jwk
+from exchange.providers.addresses import AddressPolicy
 
 FRESH_FOR = timedelta(minutes=10)
 USABLE_FOR = timedelta(hours=1)
@@ -36,11 +37,10 @@ class ProviderKey:
 class OpenIDProvider:
     """Finds the provider's keys. Safe between threads."""
 
-    def __init__(self, issuer: str, *, private_networks: Sequence[Network] = (), allow_http: bool = False) -> None:
+    def __init__(self, issuer: str, *, addresses: AddressPolicy, tls: ssl.SSLContext) -> None:
         self._issuer = issuer
-        self._fetcher = SafeFetcher(
-            trusted_host=urlsplit(issuer).hostname or "", private_networks=private_networks, allow_http=allow_http
-        )
+        self._addresses = addresses
+        self._tls = tls
         self._lock = threading.Lock()
         self._keys: tuple[ProviderKey, ...] = ()
         self._fetched_at: datetime | None = None
@@ -74,16 +74,19 @@ class OpenIDProvider:
             self._tried_at = now
             try:
                 self._keys = self._fetch()
-            except (FetchError, MalformedError):
+            except FetchError:
                 return  # what is there serves until it is too old
             self._fetched_at = now
 
+    def _get(self, url: str) -> Any:
+        return fetch_json(url, addresses=self._addresses, tls=self._tls)
+
     def _fetch(self) -> tuple[ProviderKey, ...]:
-        metadata = self._fetcher.get(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
+        metadata = self._get(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
         if not isinstance(metadata, dict) or metadata.get("issuer") != self._issuer:
             raise FetchError("the provider's metadata names another issuer")
         address = metadata.get("jwks_uri")
-        document = self._fetcher.get(address) if isinstance(address, str) else None
+        document = self._get(address) if isinstance(address, str) else None
         jwks = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(jwks, list) or len(jwks) > _MAX_KEYS:
             raise FetchError("the provider publishes no usable key set")

@@ -1,4 +1,4 @@
-"""What this package keeps per application: made once, from the configuration, when the first request needs it."""
+"""What this package keeps per application: made once, from the configuration, and found through the application."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
-from api.config import Environment
 from api.oauth.access_tokens import AccessTokens
 from api.oauth.id_token import SignInSettings
 from api.oauth.openid_provider import OpenIDProvider
-from crypto.jose import PublicKey, load_public_jwk
+from crypto.jose import PublicKey
 
 if TYPE_CHECKING:
     from api.oauth.server import TokenServer
@@ -45,26 +44,15 @@ class OAuthState:
         return self.services.config.public_url + path
 
 
-def oauth_state() -> OAuthState:
-    """The state of the current application."""
-    extensions = current_app.extensions
-    state = extensions.get(EXTENSION)
-    if state is None:
-        # Two first requests at once may both make one; either is as good, and one of them stays.
-        state = extensions.setdefault(EXTENSION, _make(extensions["cdx"]))
-    return cast("OAuthState", state)
-
-
-def _make(services: "Services") -> OAuthState:
-    from api.oauth.server import TokenServer  # noqa: PLC0415  # the grants read this state
-
+def make_state(services: "Services", server: "TokenServer") -> OAuthState:
+    """Build it from the composed parts of the application."""
     config = services.config
     provider = sign_in = None
     if config.openid_issuer and config.openid_audience:
         provider = OpenIDProvider(
             config.openid_issuer,
-            private_networks=config.private_networks,
-            allow_http=config.environment is Environment.DEVELOPMENT,
+            addresses=services.exchange.live_providers.addresses,
+            tls=services.exchange.live_providers.tls,
         )
         sign_in = SignInSettings(
             issuer=config.openid_issuer,
@@ -75,8 +63,13 @@ def _make(services: "Services") -> OAuthState:
     return OAuthState(
         services=services,
         tokens=AccessTokens(services.token_signer, issuer=services.exchange.issuer, resource=config.public_url),
-        nobody=load_public_jwk(services.token_signer.public_jwk(), use="sig"),
+        nobody=services.token_signer.public_key(),
         provider=provider,
         sign_in=sign_in,
-        server=TokenServer(),
+        server=server,
     )
+
+
+def oauth_state() -> OAuthState:
+    """The state of the current application."""
+    return cast("OAuthState", current_app.extensions[EXTENSION])
