@@ -15,6 +15,7 @@ from exchange.catalogue import Catalogue, catalogue_from_body
 from exchange.database import Database
 from exchange.errors import CatalogueError
 from exchange.keyring import Keyring
+from exchange.model import Organisation
 from exchange.providers.http import LiveProviders
 from exchange.tables import catalogue as catalogue_table
 from exchange.uow import Append, UnitOfWork, watch_changes
@@ -29,6 +30,18 @@ class Installation:
     operator_ref: UUID
 
 
+UNNAMED_OPERATOR = Organisation(
+    id="cdx", name="The operator of this exchange", address="unset", contact="unset", url="https://operator.invalid"
+)
+UNNAMED_AUTHORITY = Organisation(
+    id="authority",
+    name="The data protection authority",
+    address="unset",
+    contact="unset",
+    url="https://authority.invalid",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Limits of the main job. Every value has a safe default."""
@@ -40,6 +53,8 @@ class Settings:
     idempotency_lifetime: timedelta = timedelta(days=7)
     max_attributes: int = 64  # per request
     max_outbox: int = 4096  # entries; beyond it releases wait for the sequencer
+    operator: Organisation = UNNAMED_OPERATOR
+    authority: Organisation = UNNAMED_AUTHORITY
     attempts: int = 4  # of a release whose ground moved between reading and locking
 
 

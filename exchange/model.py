@@ -104,7 +104,7 @@ class HeldValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls, by the verified token; whether it is still live is checked in the use case's own read (invariant 13)."""
+    """Who calls, by the verified token; whether it is still live is checked where it is used (invariant 13)."""
 
     token_digest: bytes
     client_id: str
@@ -134,3 +134,14 @@ class Agency:
     status: Status
     version: int
     profile: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organisation:
+    """A party of the house that is no agency: who runs the exchange, and the authority that people can complain to."""
+
+    id: str
+    name: str
+    address: str
+    contact: str
+    url: str

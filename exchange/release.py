@@ -80,7 +80,7 @@ def prepare_release(
     event_type: EventType = EventType.ATTRIBUTE_DISCLOSED,
     disclosure_id: UUID | None = None,
 ) -> Release:
-    """Build the entry, its receipt and the sealed answer; all CPU work of a release is here, outside the transaction."""
+    """Build the entry, its receipt and the sealed answer: all CPU work of a release, outside the transaction."""
     assert ground.agreement is not None  # a permit rests on both
     assert ground.subject_ref is not None
     recipient = encryption_key(ground.client_id, ground.jwks)

@@ -322,11 +322,9 @@ def form_uses(connection: Connection, *, subject_ref: UUID, agency: str, period:
     return {(row.attribute, row.form): row.uses for row in rows}
 
 
-def find_request(
-    connection: Connection, request_id: UUID, *, client_id: str | None = None, lock: bool = False
-) -> Row[*tuple[Any, ...]] | None:
-    """A request; of this client only, when one is given (a non-party sees the same as nothing, invariant 6)."""
-    statement: Select[Any] = select(*attribute_request.c).where(attribute_request.c.id == request_id)
+def find_request(connection: Connection, request_id: UUID, *, client_id: str | None = None, lock: bool = False) -> Any:
+    """A request's row or None; only this client's, when one is given (a non-party sees nothing, invariant 6)."""
+    statement = select(*attribute_request.c).where(attribute_request.c.id == request_id)
     if client_id is not None:
         statement = statement.where(attribute_request.c.client_id == client_id)
     if lock:

@@ -4,8 +4,6 @@ Personal values stand only in sealed columns (``ct`` …); a person is named by 
 leads to nobody once the key and index rows are gone. Touched by the ``store`` modules only.
 """
 
-from consent.columns import Instant
-from consent.tables import NAMING, consent
 from sqlalchemy import (
     CheckConstraint,
     Column,
@@ -20,6 +18,9 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+
+from consent.columns import Instant
+from consent.tables import NAMING, consent
 
 metadata = MetaData(naming_convention=NAMING)
 
@@ -37,7 +38,7 @@ agency = Table(
     metadata,
     Column("code", String(64), primary_key=True),
     Column("name", Text, nullable=False),
-    Column("profile", Text, nullable=False),  # canonical JSON: address, contact, url, jurisdiction, live endpoint and its keys
+    Column("profile", Text, nullable=False),  # canonical JSON: address, contact, url, live endpoint …
     Column("status", String(16), nullable=False),  # ACTIVE | SUSPENDED
     Column("version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),

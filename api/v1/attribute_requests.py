@@ -1,0 +1,241 @@
+"""``/v1/attribute-requests``: an agency asks, sees the state, collects, cancels, confirms arrival."""
+
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response, request
+from flask.views import MethodView
+from marshmallow import Schema, fields, post_load, validate
+
+from api.body import Blueprint
+from api.oauth.protect import authenticate_agency
+from api.problems import DENIALS, ERRORS, INVALID, ProblemError
+from api.services import services
+from exchange import request_states, requests
+from exchange.errors import ProviderError, ProviderUnavailableError
+from exchange.model import AttributeRequest, RequestedAttribute, SubjectName
+from exchange.outcomes import Answered, Failed, Outcome, Refused, Repeated, Waiting
+from exchange.request_states import RequestState
+
+blueprint = Blueprint(
+    "attribute-requests",
+    __name__,
+    url_prefix="/v1/attribute-requests",
+    description="Ask for verified attributes of a person.",
+)
+
+_SCOPE: Final = "attributes:request"
+_RETRY_SECONDS: Final = 5
+_WAIT_SECONDS: Final = 30
+_KEY = validate.Regexp(r"^[!-~]{8,128}$", error="8 to 128 visible ASCII characters")
+_NAME = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}\Z", error="not a catalogue name")
+_LINE = validate.And(
+    validate.Length(min=1, max=256), validate.Regexp(r"^[^\x00-\x1f\x7f]*\Z", error="no control characters")
+)
+
+
+class SubjectSchema(Schema):
+    """How the person is named: by a national identifier, or by the ``sub`` of an earlier answer."""
+
+    scheme = fields.String(required=True, validate=_NAME, metadata={"example": "national-id"})
+    id = fields.String(required=True, validate=_LINE)
+
+
+class LineSchema(Schema):
+    """One attribute in one form."""
+
+    name = fields.String(required=True, validate=_NAME)
+    form = fields.String(load_default="value", validate=_NAME, metadata={"example": "at_least:18"})
+    required = fields.Boolean(load_default=True, truthy={True}, falsy={False})
+    compare_to = fields.String(validate=_LINE, metadata={"description": "only with the form `equals`"})
+
+
+class OfficerSchema(Schema):
+    """Who acts at the agency: its own pseudonymous staff id, and the role that the citizen will see."""
+
+    id = fields.String(required=True, validate=_LINE)
+    role = fields.String(required=True, validate=_LINE)
+
+
+class AskSchema(Schema):
+    """A request for attributes."""
+
+    subject = fields.Nested(SubjectSchema, required=True)
+    agreement = fields.String(required=True, validate=_LINE)
+    purpose = fields.String(required=True, validate=_LINE)
+    attributes = fields.List(fields.Nested(LineSchema), required=True, validate=validate.Length(min=1, max=64))
+    acting_officer = fields.Nested(OfficerSchema, required=True)
+    case_reference = fields.String(required=True, validate=_LINE)
+    message = fields.String(validate=_LINE, metadata={"description": "shown to the citizen, as text"})
+
+    @post_load
+    def _to_value(self, data: dict[str, Any], **_: Any) -> AttributeRequest:
+        return AttributeRequest(
+            subject=SubjectName(**data["subject"]),
+            agreement=data["agreement"],
+            purpose=data["purpose"],
+            attributes=tuple(RequestedAttribute(**line) for line in data["attributes"]),
+            acting_officer=data["acting_officer"]["id"],
+            officer_role=data["acting_officer"]["role"],
+            case_reference=data["case_reference"],
+            message=data.get("message"),
+        )
+
+
+class StateSchema(Schema):
+    """Where a request stands, and once released, the sealed answer."""
+
+    id = fields.UUID(required=True)
+    state = fields.String(
+        required=True,
+        validate=validate.OneOf(["waiting", "ready", "taken", "released", "denied", "lapsed", "failed", "cancelled"]),
+    )
+    created_at = fields.DateTime()
+    expires_at = fields.DateTime(metadata={"description": "a request that nobody decides lapses then"})
+    reference = fields.String(metadata={"description": "for the clerk to hand over; told once"})
+    disclosure = fields.UUID()
+    entry = fields.UUID(metadata={"description": "id of the entry in the audit log"})
+    acknowledged_at = fields.DateTime(allow_none=True)
+    response = fields.String(metadata={"description": "compact JWE around a JWS: the answer"})
+    receipt = fields.String(metadata={"description": "signed promise that the entry will stand in the log"})
+
+
+class KeySchema(Schema):
+    """Headers of a call that creates."""
+
+    idempotency_key = fields.String(required=True, data_key="Idempotency-Key", validate=_KEY)
+
+
+@blueprint.route("")
+class AttributeRequests(MethodView):
+    """Asking."""
+
+    @blueprint.arguments(AskSchema)
+    @blueprint.response(200, StateSchema, description="Answered at once.")
+    @blueprint.alt_response(202, schema=StateSchema, description="The citizen decides.")
+    def post(self, asked: AttributeRequest) -> Any:
+        """Ask for attributes of a person."""
+        service = services()
+        now = service.clock()
+        caller = authenticate_agency(_SCOPE)
+        key = idempotency_key()
+        outcome = requests.submit(
+            service.exchange,
+            caller,
+            asked,
+            idempotency_key=key,
+            body_digest=sha256(request.get_data(cache=True)).digest(),
+            now=now,
+        )
+        if isinstance(outcome, Repeated):
+            state = request_states.look_up(service.exchange, caller, outcome.request_id, now)
+            return state_body(state), 202 if state.state == "waiting" else 200, _located(outcome.request_id)
+        return answer_of(outcome)
+
+
+@blueprint.route("/<uuid:request_id>")
+class OneRequest(MethodView):
+    """State and cancelling."""
+
+    @blueprint.response(200, StateSchema)
+    def get(self, request_id: UUID) -> Any:
+        """Where a request stands."""
+        service = services()
+        caller = authenticate_agency(_SCOPE)
+        return state_body(request_states.state_of(service.exchange, caller, request_id, service.clock()))
+
+    @blueprint.response(200, StateSchema)
+    def delete(self, request_id: UUID) -> Any:
+        """Take a request back."""
+        service = services()
+        caller = authenticate_agency(_SCOPE)
+        return state_body(request_states.cancel(service.exchange, caller, request_id, service.clock()))
+
+
+@blueprint.route("/<uuid:request_id>/response")
+class Answer(MethodView):
+    """Collecting."""
+
+    @blueprint.response(200, content_type="application/jwt", description="JWS in JWE, encrypted to your key.")
+    @blueprint.alt_response(202, schema=StateSchema, description="Still waiting.")
+    def get(self, request_id: UUID) -> Any:
+        """Collect the answer."""
+        service = services()
+        caller = authenticate_agency(_SCOPE)
+        outcome = requests.collect(service.exchange, caller, request_id, service.clock())
+        if isinstance(outcome, Answered):
+            return Response(outcome.jwe, mimetype="application/jwt", headers={"Cache-Control": "no-store"})
+        return answer_of(outcome)
+
+
+@blueprint.route("/<uuid:request_id>/receipt-acknowledgement")
+class Acknowledgement(MethodView):
+    """Confirming arrival."""
+
+    @blueprint.response(200, StateSchema)
+    def post(self, request_id: UUID) -> Any:
+        """Confirm that the answer arrived and opened; it is not sent again then."""
+        service = services()
+        caller = authenticate_agency(_SCOPE)
+        return state_body(request_states.acknowledge(service.exchange, caller, request_id, service.clock()))
+
+
+def idempotency_key() -> str:
+    """The header of a call that creates.
+
+    Raises:
+        ProblemError: it is missing or not 8 to 128 visible characters.
+    """
+    values = request.headers.getlist("Idempotency-Key")
+    if len(values) != 1 or not 8 <= len(values[0]) <= 128 or not all("!" <= char <= "~" for char in values[0]):
+        raise ProblemError(INVALID, "send one Idempotency-Key header of 8 to 128 visible ASCII characters")
+    return values[0]
+
+
+def answer_of(outcome: Outcome) -> Any:
+    """Body, status and headers of an outcome; a refusal is raised as its problem, after it was committed."""
+    match outcome:
+        case Answered():
+            body = {
+                "id": outcome.request_id,
+                "state": "released",
+                "disclosure": outcome.disclosure_id,
+                "entry": outcome.entry_id,
+                "response": outcome.jwe,
+                "receipt": outcome.receipt,
+            }
+            return body, 200, _located(outcome.request_id)
+        case Waiting():
+            body = {"id": outcome.request_id, "state": "waiting", "expires_at": outcome.expires_at}
+            if outcome.reference is not None:
+                body["reference"] = outcome.reference
+            return body, 202, {**_located(outcome.request_id), "Retry-After": str(_WAIT_SECONDS)}
+        case Refused():
+            detail = f"attributes: {', '.join(outcome.lines)}" if outcome.lines else None
+            raise ProblemError(DENIALS[outcome.reason], detail)
+        case Failed():
+            unavailable = outcome.code == ProviderUnavailableError.code
+            problem = ERRORS[ProviderUnavailableError if unavailable else ProviderError]
+            headers = {**_located(outcome.request_id), "Retry-After": str(_RETRY_SECONDS)}
+            raise ProblemError(problem, headers=headers)
+        case Repeated():
+            raise AssertionError("a repeated call is answered with the request's state")
+
+
+def state_body(state: RequestState) -> dict[str, Any]:
+    """A request's state as a body."""
+    body: dict[str, Any] = {
+        "id": state.id,
+        "state": state.state,
+        "created_at": state.created_at,
+        "expires_at": state.expires_at,
+    }
+    if state.disclosure_id is not None:
+        body["disclosure"] = state.disclosure_id
+        body["acknowledged_at"] = state.acknowledged_at
+    return body
+
+
+def _located(request_id: UUID) -> dict[str, str]:
+    return {"Location": f"/v1/attribute-requests/{request_id}"}
