@@ -12,14 +12,22 @@ def index(**changes):
 
 def test_equal_identifiers_meet_and_others_do_not():
     one = index()
-    assert one.compute("national-id", "123") == one.compute("national-id", "123") == index().compute("national-id", "123")
+    assert (
+        one.compute("national-id", "123") == one.compute("national-id", "123") == index().compute("national-id", "123")
+    )
     assert len(one.compute("national-id", "123")) == INDEX_BYTES
     assert one.compute("national-id", "124") != one.compute("national-id", "123")
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"key": bytes(32)}, {"version": 2}, {"table": "t"}, {"column": "c"}, {"table": "subject_identifierv", "column": "alue"}],
+    [
+        {"key": bytes(32)},
+        {"version": 2},
+        {"table": "t"},
+        {"column": "c"},
+        {"table": "subject_identifierv", "column": "alue"},
+    ],
     ids=str,
 )
 def test_indexes_of_different_columns_and_versions_cannot_be_joined(change):
@@ -46,10 +54,10 @@ def test_an_unusable_index_is_refused(change):
     ("text", "expected"),
     [
         ("  AB-12 34\t", "ab1234"),
-        ("ＡＢ１２", "ab12"),
+        ("\uff21\uff22\uff11\uff12", "ab12"),
         ("Straße", "strasse"),
         ("STRASSE", "strasse"),
-        ("12–34—56‐78\u221290", "1234567890"),
+        ("12\u201334\u201456\u201078\u221290", "1234567890"),
         ("12\u00a034\u200b56\u00ad78\ufeff", "12345678"),
         ("É", "é"),
         ("e\u0301", "é"),

@@ -15,7 +15,7 @@ class Colour(StrEnum):
     [
         ({"b": 1, "a": [True, False, "x"]}, '{"a":[true,false,"x"],"b":1}'),
         ({"B": 1, "a": 2, "_": 3}, '{"B":1,"_":3,"a":2}'),
-        ("€\u0000\u001f\n\t\"\\/\u007f\u2028", '"€\\u0000\\u001f\\n\\t\\"\\\\/\u007f\u2028"'),
+        ('€\u0000\u001f\n\t"\\/\u007f\u2028', '"€\\u0000\\u001f\\n\\t\\"\\\\/\u007f\u2028"'),
         ([], "[]"),
         ({}, "{}"),
         (-(2**53 - 1), "-9007199254740991"),
@@ -29,7 +29,22 @@ def test_a_value_has_one_canonical_spelling(value, text):
 
 @pytest.mark.parametrize(
     "value",
-    [None, 1.0, 2**53, -(2**53), {"é": 1}, {1: 1}, (1,), {1}, b"x", object(), [None], {"a": 0.5}, "\ud800", {"a": ["\udfff"]}],
+    [
+        None,
+        1.0,
+        2**53,
+        -(2**53),
+        {"é": 1},
+        {1: 1},
+        (1,),
+        {1},
+        b"x",
+        object(),
+        [None],
+        {"a": 0.5},
+        "\ud800",
+        {"a": ["\udfff"]},
+    ],
 )
 def test_a_value_outside_the_subset_is_refused(value):
     with pytest.raises(MalformedError):

@@ -16,7 +16,23 @@ def test_base64url_has_one_spelling(data, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["Zg==", "Zg=", "Z", "Zh", "Zm9", "Zm9v\n", " Zm9v", "Zm 9v", "Zm+v", "Zm/v", "Zm9vé", "Zm9v=", "=", "====", "Zm9v\0"],
+    [
+        "Zg==",
+        "Zg=",
+        "Z",
+        "Zh",
+        "Zm9",
+        "Zm9v\n",
+        " Zm9v",
+        "Zm 9v",
+        "Zm+v",
+        "Zm/v",
+        "Zm9vé",
+        "Zm9v=",
+        "=",
+        "====",
+        "Zm9v\0",
+    ],
 )
 def test_any_other_base64url_is_refused(text):
     with pytest.raises(MalformedError):

@@ -149,7 +149,7 @@ def test_no_representation_shows_a_key():
 def test_an_address_cannot_be_changed_in_place():
     with pytest.raises(FrozenInstanceError):
         ADDRESS.version = 5
-    assert ADDRESS == replace(ADDRESS)
+    assert replace(ADDRESS) == ADDRESS
     assert hash(ADDRESS) == hash(replace(ADDRESS))
 
 

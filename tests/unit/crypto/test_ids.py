@@ -42,7 +42,8 @@ def test_microseconds_are_cut_not_rounded():
 
 
 @pytest.mark.parametrize(
-    "now", [datetime(2026, 1, 1), datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)]  # noqa: DTZ001  # the fault under test
+    "now",
+    [datetime(2026, 1, 1), datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)],  # noqa: DTZ001  # the fault under test
 )
 def test_a_time_without_zone_or_before_1970_is_refused(now):
     with pytest.raises(MalformedError):
