@@ -23,6 +23,7 @@ from exchange.errors import ExchangeError, UnknownAgencyError
 from exchange.events import Event, EventType
 from exchange.model import Agency, AgencyCode, Status
 from exchange.policy import REQUEST_SCOPE
+from exchange.providers.endpoint import LiveEndpoint
 from exchange.tables import agency as agency_table
 from exchange.tables import client as client_table
 
@@ -79,14 +80,17 @@ def register_agency(exchange: "Exchange", code: str, name: str, profile: Mapping
     Raises:
         RegistrationError: the code, name or profile is not valid, or the code is taken.
     """
-    entry = {"code": code, "name": name, "profile": dict(profile)}
-    faults = faults_of({"agencies": _VERSION, "list": [entry]}, SCHEMA)
-    if not faults and "live" in profile and not _keys(profile["live"]["keys"], "sig"):
-        faults = ["profile.live.keys: no usable signature key"]
+    kept = dict(profile)
+    faults = faults_of({"agencies": _VERSION, "list": [{"code": code, "name": name, "profile": kept}]}, SCHEMA)
+    if not faults:
+        try:
+            LiveEndpoint.from_profile(kept)
+        except ValueError as exc:
+            faults = [f"profile.live: {exc}"]
     if faults:
         raise RegistrationError("the agency is not valid:\n" + "\n".join(faults))
     try:
-        stored = canonical.encode(entry["profile"])
+        stored = canonical.encode(kept)
     except MalformedError as exc:
         raise RegistrationError(f"the agency cannot be stored: {exc}") from exc
     row = {
@@ -102,7 +106,7 @@ def register_agency(exchange: "Exchange", code: str, name: str, profile: Mapping
     return Agency(code=code, name=name, status=Status.ACTIVE, version=1, profile=profile)
 
 
-def register_client(  # noqa: PLR0917  # the order of every use case: the exchange first, the time last
+def register_client(  # the order of every use case: the exchange first, the time last
     exchange: "Exchange", client_id: str, agency: str, jwks: Mapping[str, Any], scopes: Iterable[str], now: datetime
 ) -> None:
     """Register a client of an agency, active from now on.
