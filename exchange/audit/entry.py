@@ -2,7 +2,7 @@
 
 The entry itself says in public what kind of thing happened, when, for which agency and purpose, and how it ended.
 Every fact about a person stands in it only as a salted commitment (``exchange.audit.commitments``); salts, names and
-values are sealed under that person's key elsewhere, so that erasing the key erases the facts and every proof still holds.
+values are sealed under that person's key elsewhere: erasing the key erases the facts, and every proof still holds.
 
 Canonical JSON (``crypto.canonical``), members in this order; a name, once used, never changes its meaning:
 
@@ -228,4 +228,4 @@ def _check_detail(detail: Mapping[str, Any]) -> None:
             )
 
 
-assert HASH_BYTES == 32  # noqa: S101  # the expressions above spell it out
+assert HASH_BYTES == 32  # the expressions above spell it out

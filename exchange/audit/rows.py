@@ -54,3 +54,18 @@ class CheckpointRow:
     size: int
     note: str = field(repr=False)
     signed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """A line of a person's history; ``seq`` is None while the entry waits, ``opening`` when there is none (any more).
+
+    ``sealed_by`` owns the key that opens ``opening``: the person, or the operator for someone whom nobody knows.
+    """
+
+    entry_id: UUID
+    at: datetime
+    seq: int | None
+    body: bytes = field(repr=False)
+    sealed_by: UUID | None
+    opening: bytes | None = field(repr=False)

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from exchange.audit.entry import PreparedEntry, to_millis
-from exchange.audit.rows import CheckpointRow, HeadRow, LeafRow, OutboxRow, TileRow
+from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, OutboxRow, TileRow
 from exchange.audit.tables import (
     audit_checkpoint,
     audit_head,
@@ -81,14 +81,6 @@ def take_outbox(connection: Connection, limit: int) -> list[OutboxRow]:
         delete(audit_outbox)
         .where(audit_outbox.c.id.in_(oldest))
         .returning(audit_outbox.c.id, audit_outbox.c.body, audit_outbox.c.accepted_at)
-    )
-    return [OutboxRow(id=row.id, body=row.body, accepted_at=row.accepted_at) for row in rows]
-
-
-def outbox_rows(connection: Connection) -> list[OutboxRow]:
-    """What waits, without taking it."""
-    rows = connection.execute(
-        select(audit_outbox.c.id, audit_outbox.c.body, audit_outbox.c.accepted_at).order_by(audit_outbox.c.id)
     )
     return [OutboxRow(id=row.id, body=row.body, accepted_at=row.accepted_at) for row in rows]
 
@@ -187,7 +179,7 @@ def _copy_leaves(connection: Connection, leaves: Sequence[LeafRow]) -> None:
     import psycopg  # noqa: PLC0415  # SQLite installations need not load it
 
     driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the dialect says so
+    assert isinstance(driver, psycopg.Connection)  # the dialect says so
     columns = ", ".join(column.name for column in _LEAF)
     try:
         with driver.cursor() as cursor, cursor.copy(f"COPY audit_leaf ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
@@ -206,14 +198,6 @@ def leaf_by_id(connection: Connection, entry_id: UUID) -> LeafRow | None:
     return None if row is None else _leaf(row)
 
 
-def leaves(connection: Connection, start: int, end: int) -> list[LeafRow]:
-    """The leaves from ``start`` up to ``end`` (exclusive), in order."""
-    rows = connection.execute(
-        select(*_LEAF).where(audit_leaf.c.seq >= start, audit_leaf.c.seq < end).order_by(audit_leaf.c.seq)
-    )
-    return [_leaf(row) for row in rows]
-
-
 def bodies(connection: Connection, start: int, end: int) -> list[bytes]:
     """The bodies of the leaves from ``start`` up to ``end`` (exclusive), in order."""
     return list(
@@ -225,10 +209,43 @@ def bodies(connection: Connection, start: int, end: int) -> list[bytes]:
     )
 
 
-def leaf_bounds(connection: Connection) -> tuple[int, int | None, int | None]:
-    """How many leaves there are, the first position and the last."""
-    row = connection.execute(select(func.count(), func.min(audit_leaf.c.seq), func.max(audit_leaf.c.seq))).one()
-    return row[0], row[1], row[2]
+def last_position(connection: Connection) -> int | None:
+    """The position of the newest leaf."""
+    return connection.execute(select(func.max(audit_leaf.c.seq))).scalar()
+
+
+def history(
+    connection: Connection, subject_ref: UUID, *, limit: int, before: tuple[datetime, UUID] | None
+) -> list[HistoryRow]:
+    """A person's entries with what opens them, newest first."""
+    line, opening = audit_subject_entry, audit_opening
+    statement = (
+        select(
+            line.c.entry_id,
+            line.c.at,
+            audit_leaf.c.seq,
+            func.coalesce(audit_leaf.c.body, audit_outbox.c.body).label("body"),
+            opening.c.subject_ref.label("sealed_by"),
+            opening.c.ct,
+        )
+        .select_from(
+            line.outerjoin(audit_leaf, audit_leaf.c.id == line.c.entry_id)
+            .outerjoin(audit_outbox, audit_outbox.c.id == line.c.entry_id)
+            .outerjoin(opening, opening.c.entry_id == line.c.entry_id)
+        )
+        .where(line.c.subject_ref == subject_ref)
+        .order_by(line.c.at.desc(), line.c.entry_id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        at, entry_id = before
+        statement = statement.where(or_(line.c.at < at, and_(line.c.at == at, line.c.entry_id < entry_id)))
+    return [
+        HistoryRow(
+            entry_id=row.entry_id, at=row.at, seq=row.seq, body=row.body, sealed_by=row.sealed_by, opening=row.ct
+        )
+        for row in connection.execute(statement)
+    ]
 
 
 # --- tiles ------------------------------------------------------------------------------------------------------------
@@ -267,22 +284,6 @@ def widen_tile(connection: Connection, tile: TileRow, *, old_width: int) -> bool
     return done.rowcount == 1
 
 
-def tile_rows(connection: Connection, level: int, start: int, end: int) -> list[TileRow]:
-    """The tiles of a level from number ``start`` up to ``end`` (exclusive), in order."""
-    rows = connection.execute(
-        select(audit_tile.c.level, audit_tile.c.n, audit_tile.c.width, audit_tile.c.data)
-        .where(audit_tile.c.level == level, audit_tile.c.n >= start, audit_tile.c.n < end)
-        .order_by(audit_tile.c.n)
-    )
-    return [TileRow(level=row.level, n=row.n, width=row.width, data=row.data) for row in rows]
-
-
-def tile_counts(connection: Connection) -> dict[int, int]:
-    """How many tiles each level has."""
-    rows = connection.execute(select(audit_tile.c.level, func.count()).group_by(audit_tile.c.level))
-    return {row[0]: row[1] for row in rows}
-
-
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 _CHECKPOINT = (audit_checkpoint.c.size, audit_checkpoint.c.note, audit_checkpoint.c.signed_at)
@@ -315,18 +316,3 @@ def latest_checkpoint(connection: Connection) -> CheckpointRow | None:
 def checkpoint_of_size(connection: Connection, size: int) -> CheckpointRow | None:
     """The checkpoint of exactly that size."""
     return _checkpoint(connection.execute(select(*_CHECKPOINT).where(audit_checkpoint.c.size == size)).one_or_none())
-
-
-def checkpoints(connection: Connection, after: int, up_to: int) -> list[CheckpointRow]:
-    """The checkpoints with sizes above ``after`` up to ``up_to``, in order."""
-    rows = connection.execute(
-        select(*_CHECKPOINT)
-        .where(audit_checkpoint.c.size > after, audit_checkpoint.c.size <= up_to)
-        .order_by(audit_checkpoint.c.size)
-    )
-    return [CheckpointRow(size=row.size, note=row.note, signed_at=row.signed_at) for row in rows]
-
-
-def checkpoint_count(connection: Connection) -> int:
-    """How many checkpoints were published."""
-    return connection.execute(select(func.count()).select_from(audit_checkpoint)).scalar_one()

@@ -1,0 +1,122 @@
+"""The log's read side, and its creation. Answers come from what the sequencer committed; nothing is signed here."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from crypto.errors import MalformedError
+from crypto.merkle import EMPTY_ROOT, HASH_BYTES, Frontier
+from exchange.audit import store
+from exchange.audit.edge import pack_state
+from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow
+from exchange.audit.tiles import TILE_WIDTH, encode_bundle
+from exchange.errors import InconsistentLogError, UnknownEntryError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedCheckpoint:
+    """The newest checkpoint, and when the sequencer last compared the log with it."""
+
+    size: int
+    note: str = field(repr=False)
+    signed_at: datetime
+    fresh_at: datetime
+
+
+def create(connection: Connection, *, origin: str, now: datetime) -> None:
+    """Begin an empty log. Once per installation, by hand: a sequencer never creates what it does not find.
+
+    Raises:
+        InconsistentLogError: there is one already.
+    """
+    if store.read_head(connection) is not None:
+        raise InconsistentLogError("there is a log here already")
+    state = pack_state(0, Frontier())
+    store.create_head(connection, HeadRow(origin=origin, size=0, root=EMPTY_ROOT, state=state, updated_at=now))
+
+
+def size(connection: Connection) -> int:
+    """How many entries are in the log (those in the outbox are not, yet)."""
+    head = store.read_head(connection)
+    return head.size if head is not None else 0
+
+
+def latest_checkpoint(connection: Connection) -> PublishedCheckpoint:
+    """The newest checkpoint.
+
+    Raises:
+        UnknownEntryError: the log is empty.
+    """
+    head, checkpoint = store.read_head(connection), store.latest_checkpoint(connection)
+    if head is None or checkpoint is None:
+        raise UnknownEntryError("the log has no entry yet, so it has no checkpoint")
+    return PublishedCheckpoint(
+        size=checkpoint.size, note=checkpoint.note, signed_at=checkpoint.signed_at, fresh_at=head.updated_at
+    )
+
+
+def checkpoint_of(connection: Connection, tree_size: int) -> CheckpointRow:
+    """The checkpoint of exactly that size.
+
+    Raises:
+        UnknownEntryError: none was published.
+    """
+    checkpoint = store.checkpoint_of_size(connection, tree_size)
+    if checkpoint is None:
+        raise UnknownEntryError(f"no checkpoint of size {tree_size} was published")
+    return checkpoint
+
+
+def tile(connection: Connection, level: int, n: int, width: int) -> bytes:
+    """The first ``width`` hashes of a tile: a partial tile is served from the wider one that it became.
+
+    Raises:
+        UnknownEntryError: the tree does not reach that far.
+    """
+    row = store.read_tile(connection, level, n) if 0 < width <= TILE_WIDTH else None
+    if row is None or row.width < width:
+        raise UnknownEntryError(f"tile {level}/{n} has not {width} hashes")
+    return row.data[: width * HASH_BYTES]
+
+
+def entries(connection: Connection, n: int, width: int) -> bytes:
+    """The bundle of the first ``width`` entries of tile ``n``.
+
+    Raises:
+        UnknownEntryError: the log does not reach that far.
+    """
+    start = n * TILE_WIDTH
+    bodies = store.bodies(connection, start, start + width) if 0 < width <= TILE_WIDTH else []
+    if not bodies or len(bodies) != width:
+        raise UnknownEntryError(f"bundle {n} has not {width} entries")
+    return encode_bundle(bodies)
+
+
+def leaf(connection: Connection, entry_id: UUID) -> LeafRow:
+    """An entry and its place.
+
+    Raises:
+        UnknownEntryError: not in the log (yet).
+    """
+    found = store.leaf_by_id(connection, entry_id)
+    if found is None:
+        raise UnknownEntryError(f"entry {entry_id} is not in the log")
+    return found
+
+
+def history(
+    connection: Connection, subject_ref: UUID, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[HistoryRow]:
+    """A person's entries, newest first, those included that are still to be sequenced.
+
+    Args:
+        connection: any transaction.
+        subject_ref: whose.
+        limit: how many at most.
+        before: (at, entry id) of the last one that was shown.
+    """
+    if limit < 1:
+        raise MalformedError("a page of history has at least one line")
+    return store.history(connection, subject_ref, limit=limit, before=before)
