@@ -12,7 +12,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
-_NO_FACTS: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def _nothing() -> Mapping[str, str]:
+    return _NOTHING
 
 
 class EventType(StrEnum):
@@ -89,7 +93,7 @@ class Event:
     outcome: Outcome = Outcome.DONE
     purpose: str | None = None
     request: UUID | None = None
-    detail: Mapping[str, str] = field(default=_NO_FACTS)
+    detail: Mapping[str, str] = field(default_factory=_nothing)
     subject_ref: UUID | None = None
-    facts: Mapping[str, str] = field(default=_NO_FACTS)
+    facts: Mapping[str, str] = field(default_factory=_nothing)
     id: UUID | None = None

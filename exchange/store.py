@@ -231,11 +231,12 @@ _LOCK_PARTIES = (
         agreement.c.version.label("agreement_version"),
         access_token.c.status.label("token_state"),
     )
-    .where(subject.c.ref == bindparam("subject_ref", type_=Uuid))
+    .select_from(client)
+    .join(agency, agency.c.code == client.c.agency)
+    .join(agreement, agreement.c.id == bindparam("agreement_id", type_=Uuid))
+    .join(subject, subject.c.ref == bindparam("subject_ref", type_=Uuid))
+    .join(access_token, access_token.c.digest == bindparam("token_digest", type_=LargeBinary))
     .where(client.c.id == bindparam("client_id"))
-    .where(agency.c.code == client.c.agency)
-    .where(agreement.c.id == bindparam("agreement_id", type_=Uuid))
-    .where(access_token.c.digest == bindparam("token_digest", type_=LargeBinary))
     .with_for_update(read=True)
 )
 
