@@ -1,0 +1,91 @@
+"""The API application: OAuth, the JSON resources, the public log, its own description. No cookies, no sessions."""
+
+from typing import Any
+
+from flask import Flask, Response, current_app
+from flask_smorest import Api  # type: ignore[import-untyped]  # comes without types
+
+from api import docs_pages, problems, telemetry, v1
+from api.oauth import create_oauth_blueprint
+from api.wiring import Services
+
+_DESCRIPTION = """\
+Verified facts about a citizen, from the agency that holds them to the agency that needs them, only with a recorded
+legal basis.
+
+1. **Get a token.** `POST /oauth/token` with `client_credentials`, `private_key_jwt` and a DPoP proof (FAPI 2.0).
+2. **See what can be asked.** `GET /v1/catalogue/attributes`.
+3. **Ask.** `POST /v1/attribute-requests` with an `Idempotency-Key`: 200 answers at once, 202 waits for the citizen.
+4. **Collect.** `GET /v1/attribute-requests/{id}/response`: a signed JWT, encrypted to your key.
+5. **Check us.** Every disclosure is an entry of the public log under `/audit`; the receipt in the answer proves it.
+
+Errors are `application/problem+json` (RFC 9457); every `type` is explained under `/docs/problems`. Unknown members are
+refused. Times are RFC 3339 in UTC. Ids are UUIDv7.
+"""
+
+
+def create_api_app(services: Services) -> Flask:
+    """Build the WSGI application.
+
+    Args:
+        services: the composed parts; handlers find them through ``api.services``.
+    """
+    config = services.config
+    app = Flask("api", static_folder=None)
+    app.extensions["cdx"] = services
+    app.config.update(
+        CDX_PUBLIC_URL=config.public_url,
+        MAX_CONTENT_LENGTH=config.max_body_bytes,
+        MAX_FORM_MEMORY_SIZE=config.max_body_bytes,
+        PROPAGATE_EXCEPTIONS=False,
+        API_TITLE="Citizen Data Exchange",
+        API_VERSION="1",
+        OPENAPI_VERSION="3.1.0",
+        API_SPEC_OPTIONS=_spec_options(config.public_url),
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    telemetry.register(app)
+    api = _Api(app)
+    app.register_blueprint(create_oauth_blueprint(services))
+    for blueprint in v1.blueprints():
+        api.register_blueprint(blueprint)
+    docs_pages.register(app, api)
+    problems.register(app)
+    app.after_request(_harden)
+    return app
+
+
+class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
+    """Errors are answered by ``api.problems``, and described as such."""
+
+    def _register_error_handlers(self) -> None:
+        pass
+
+
+def _spec_options(public_url: str) -> dict[str, Any]:
+    return {
+        "info": {"description": _DESCRIPTION, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "servers": [{"url": public_url}],
+        "components": {
+            "securitySchemes": {
+                "client": {
+                    "type": "oauth2",
+                    "description": "FAPI 2.0: private_key_jwt and DPoP-bound access tokens.",
+                    "flows": {"clientCredentials": {"tokenUrl": f"{public_url}/oauth/token", "scopes": {}}},
+                },
+            },
+        },
+    }
+
+
+def _harden(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    if current_app.config["CDX_PUBLIC_URL"].startswith("https://"):
+        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+    return response

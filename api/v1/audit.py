@@ -1,0 +1,96 @@
+"""The public log: checkpoints, tiles and proofs for everybody; the entries themselves for auditors.
+
+Paths and bytes are those of C2SP tlog-tiles, so that any client of such logs can follow this one. Tiles never change;
+they may be kept forever. The checkpoint is the only thing that moves.
+"""
+
+from typing import Final
+
+from flask import Response
+
+from api.body import Blueprint
+from api.oauth.protect import authenticate_agency
+from api.oauth.scopes import Scope
+from api.services import services
+from crypto.errors import MalformedError
+from exchange.access import admit
+from exchange.audit import log
+from exchange.audit.tiles import parse_index_path
+from exchange.errors import UnknownEntryError
+
+blueprint = Blueprint(
+    "audit",
+    __name__,
+    url_prefix="/audit",
+    description="The log of everything that the exchange did: tiles (C2SP tlog-tiles), checkpoints and proofs.",
+)
+
+_BYTES: Final = "application/octet-stream"
+_TEXT: Final = "text/plain; charset=utf-8"
+_FOREVER: Final = "max-age=31536000, immutable"
+
+
+@blueprint.route("/checkpoint")
+@blueprint.doc(security=[], responses={"200": {"description": "A signed note.", "content": {"text/plain": {}}}})
+def checkpoint() -> Response:
+    """The newest checkpoint: origin, size and root of the log, signed (C2SP tlog-checkpoint)."""
+    with services().exchange.database.read() as connection:
+        newest = log.latest_checkpoint(connection)
+    return _answer(newest.note, _TEXT, "no-store")
+
+
+@blueprint.route("/vkey")
+@blueprint.doc(security=[], responses={"200": {"description": "A verifier key.", "content": {"text/plain": {}}}})
+def vkey() -> Response:
+    """The public key that verifies checkpoints (C2SP signed-note).
+
+    Keep it, and compare: a key that is fetched together with the log proves little.
+    """
+    try:
+        key = services().config.vkey_file.read_text(encoding="ascii")
+    except OSError:
+        raise UnknownEntryError("the public key of the log is not kept here") from None
+    return _answer(key, _TEXT, "public, max-age=3600")
+
+
+@blueprint.route("/tile/<int:level>/<path:index>")
+@blueprint.doc(security=[], responses={"200": {"description": "Hashes of 32 bytes.", "content": {_BYTES: {}}}})
+def tile(level: int, index: str) -> Response:
+    """Up to 256 hashes of one level of the tree.
+
+    `index` is written in groups of three digits, as in `x001/x234/067`; `.p/<width>` asks for a partial tile.
+    """
+    n, width = _index(index)
+    with services().exchange.database.read() as connection:
+        data = log.tile(connection, level, n, width)
+    return _answer(data, _BYTES, f"public, {_FOREVER}")
+
+
+@blueprint.route("/tile/entries/<path:index>")
+@blueprint.doc(
+    security=[{"client": [Scope.AUDIT_READ.value]}],
+    responses={"200": {"description": "Entries, each after its length.", "content": {_BYTES: {}}}},
+)
+def entries(index: str) -> Response:
+    """Up to 256 entries, each after its length in two bytes. For auditors: scope `audit:read`."""
+    admit(services().exchange, authenticate_agency(Scope.AUDIT_READ.value), services().clock())
+    n, width = _index(index)
+    with services().exchange.database.read() as connection:
+        data = log.entries(connection, n, width)
+    return Response(data, content_type=_BYTES)
+
+
+def _index(path: str) -> tuple[int, int]:
+    try:
+        return parse_index_path(path)
+    except MalformedError:
+        raise UnknownEntryError("not the path of a tile") from None
+
+
+def _answer(body: str | bytes, content_type: str, cache: str) -> Response:
+    response = Response(body, content_type=content_type)
+    response.headers["Cache-Control"] = cache
+    # Verifiers run in browsers too, and nothing here is secret.
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response

@@ -1,0 +1,75 @@
+"""For operators: is the process alive, and can it do its work?"""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from flask import Response, jsonify
+
+from api import schema
+from api.body import Blueprint
+from api.services import services
+from crypto.errors import CryptoError
+from exchange.audit import log, outbox
+from exchange.errors import ExchangeError, UnknownEntryError
+
+blueprint = Blueprint("health", __name__, description="Whether the service is alive and ready.")
+
+CHECKPOINT_AGE: Final = timedelta(minutes=30)
+"""A sequencer compares the log with its checkpoint every ten minutes even when nothing happens."""
+
+
+@blueprint.route("/healthz")
+@blueprint.doc(security=[])
+def alive() -> Response:
+    """The process answers."""
+    return jsonify({"status": "alive"})
+
+
+@blueprint.route("/readyz")
+@blueprint.doc(security=[], responses={"503": {"description": "Not ready; the body says which check failed."}})
+def ready() -> Response:
+    """Database, keys and sequencer are as they should be (200), or not (503)."""
+    checks = {name: check() for name, check in (("database", _database), ("keys", _keys), ("sequencer", _sequencer))}
+    is_ready = all(check["ok"] for check in checks.values())
+    response = jsonify({"status": "ready" if is_ready else "not ready", "checks": checks})
+    response.status_code = 200 if is_ready else 503
+    return response
+
+
+def _database() -> dict[str, Any]:
+    try:
+        found = schema.current(services().exchange.database)
+    except ExchangeError:
+        return {"ok": False, "reason": "the database cannot be reached"}
+    if found != schema.head():
+        return {"ok": False, "reason": "the schema is not the one of this version"}
+    return {"ok": True}
+
+
+def _keys() -> dict[str, Any]:
+    exchange = services().exchange
+    try:
+        with exchange.database.read() as connection:
+            exchange.keyring.load(connection, exchange.installation.operator_ref)
+    except (ExchangeError, CryptoError):
+        return {"ok": False, "reason": "the operator's key does not open"}
+    return {"ok": True}
+
+
+def _sequencer() -> dict[str, Any]:
+    exchange, now = services().exchange, services().clock()
+    limit = exchange.settings.integrate_within.total_seconds()
+    try:
+        with exchange.database.read() as connection:
+            backlog = outbox.backlog(connection, now)
+            fresh_at = log.latest_checkpoint(connection).fresh_at
+    except UnknownEntryError:
+        return {"ok": False, "reason": "the log has no checkpoint yet: is the sequencer running?"}
+    except ExchangeError:
+        return {"ok": False, "reason": "the log cannot be read"}
+    lag = round(backlog.oldest_age_seconds, 1)
+    if lag > limit:
+        return {"ok": False, "reason": f"entries wait longer than {limit:.0f} seconds", "lag_seconds": lag}
+    if now - fresh_at > CHECKPOINT_AGE:
+        return {"ok": False, "reason": "the checkpoint is old: is the sequencer running?", "lag_seconds": lag}
+    return {"ok": True, "lag_seconds": lag, "waiting": backlog.count}
