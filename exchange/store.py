@@ -275,8 +275,12 @@ def insert_disclosure(connection: Connection, row: dict[str, Any]) -> None:
 
 _IDEMPOTENT_COLUMNS = ("client_id", "key_digest")
 _TAKE_KEY = {
-    "sqlite": sqlite_insert(idempotency).on_conflict_do_nothing(index_elements=_IDEMPOTENT_COLUMNS),
-    "postgresql": postgresql_insert(idempotency).on_conflict_do_nothing(index_elements=_IDEMPOTENT_COLUMNS),
+    "sqlite": sqlite_insert(idempotency)
+    .on_conflict_do_nothing(index_elements=_IDEMPOTENT_COLUMNS)
+    .execution_options(preserve_rowcount=True),
+    "postgresql": postgresql_insert(idempotency)
+    .on_conflict_do_nothing(index_elements=_IDEMPOTENT_COLUMNS)
+    .execution_options(preserve_rowcount=True),
 }
 _KEEP_PSEUDONYM = {
     "sqlite": sqlite_insert(pseudonym).on_conflict_do_nothing(),
@@ -308,7 +312,7 @@ def count_form_use(
         index_elements=["subject_ref", "agency", "attribute", "form", "period"],
         set_={"uses": form_use.c.uses + 1},
         where=form_use.c.uses < limit,
-    )
+    ).execution_options(preserve_rowcount=True)
     return connection.execute(statement).rowcount == 1
 
 
