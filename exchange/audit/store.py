@@ -198,6 +198,12 @@ def leaf_by_id(connection: Connection, entry_id: UUID) -> LeafRow | None:
     return None if row is None else _leaf(row)
 
 
+def leaf_at(connection: Connection, seq: int) -> LeafRow | None:
+    """The leaf at a position."""
+    row = connection.execute(select(*_LEAF).where(audit_leaf.c.seq == seq)).one_or_none()
+    return None if row is None else _leaf(row)
+
+
 def bodies(connection: Connection, start: int, end: int) -> list[bytes]:
     """The bodies of the leaves from ``start`` up to ``end`` (exclusive), in order."""
     return list(
