@@ -134,7 +134,7 @@ def verify_jws(
         VerificationError: the signature does not hold, or the algorithm or type is another one.
         UnknownKeyError: from the function that finds the key.
     """
-    encoded_header, encoded_payload, encoded_signature = _split(token, 3, max_bytes)
+    encoded_header, encoded_payload, encoded_signature = _split(token, (3,), max_bytes)
     header = _load_header(encoded_header)
     algorithm = ALGORITHM_NAMES.get(header["alg"])
     if algorithm is None:
@@ -157,16 +157,15 @@ def unverified_header(token: str, *, max_bytes: int = MAX_JWE_BYTES) -> dict[str
     Raises:
         MalformedError: not the compact form of either.
     """
-    parts = _split(token, 5 if token.count(".") == 4 else 3, max_bytes)
-    return _load_header(parts[0])
+    return _load_header(_split(token, (3, 5), max_bytes)[0])
 
 
-def _split(token: object, count: int, max_bytes: int) -> list[str]:
+def _split(token: object, counts: tuple[int, ...], max_bytes: int) -> list[str]:
     if not isinstance(token, str) or len(token) > max_bytes or not token.isascii():
         raise MalformedError(f"a token is ASCII text of at most {max_bytes} bytes")
-    parts = token.split(".", count)
-    if len(parts) != count:
-        raise MalformedError(f"a token of this kind has {count} parts")
+    parts = token.split(".", 5)
+    if len(parts) not in counts:
+        raise MalformedError("a token of this kind has another number of parts")
     return parts
 
 
@@ -219,7 +218,7 @@ def decrypt_jwe(token: str, *, key: EncryptionPrivateKey, max_bytes: int = MAX_J
         MalformedError: not a token of the allowed kind, or an ephemeral key that is not on the curve.
         DecryptionError: encrypted to another key, or altered.
     """
-    encoded_header, wrapped_key, encoded_nonce, encoded_text, encoded_tag = _split(token, 5, max_bytes)
+    encoded_header, wrapped_key, encoded_nonce, encoded_text, encoded_tag = _split(token, (5,), max_bytes)
     header = _load_header(encoded_header)
     if header["alg"] != "ECDH-ES" or header.get("enc") != "A256GCM":
         raise MalformedError("an alg or enc that is not allowed")
