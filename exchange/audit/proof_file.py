@@ -1,7 +1,7 @@
 """Proof files in the format c2sp.org/tlog-proof@v1: everything needed to check an entry without the log.
 
     c2sp.org/tlog-proof@v1
-    extra <base64>                 our files carry the entry itself here; not authenticated by itself, the proof does that
+    extra <base64>                 our files carry the entry itself here, which the proof then shows to be logged
     index <decimal>
     <base64 hash> …                one a line, from the leaf's sibling to the root's child
     (empty line)

@@ -1,23 +1,25 @@
 """Inclusion and consistency proofs out of the stored tiles. Every proof is checked before it is handed out.
 
-A warm proof costs some microseconds and no statement for hashes: full tiles never change, and the cache keeps them with the hashes
-between their levels worked out.
+A warm proof costs some microseconds and no statement for hashes: full tiles never change, and the cache keeps them with
+the hashes between their levels worked out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from crypto import merkle
 from crypto.checkpoint import parse_checkpoint, split_note
 from crypto.encoding import b64_encode
 from crypto.errors import MalformedError, VerificationError
-from crypto.merkle import consistency_proof, hash_leaf, inclusion_proof, verify_consistency, verify_inclusion
+from crypto.merkle import GetHash, hash_leaf, verify_consistency, verify_inclusion
 from exchange.audit import log, store
 from exchange.audit.proof_file import ProofFile, format_proof
 from exchange.audit.rows import LeafRow
-from exchange.audit.tiles import ReadTile, TileCache, TileHashes
+from exchange.audit.tiles import TileCache, TileHashes
 from exchange.errors import InconsistentLogError, UnknownEntryError
 
 
@@ -98,11 +100,11 @@ class Prover:
             raise UnknownEntryError(f"entry {leaf.id} is not in the tree of size {checkpoint.size} yet")
         leaf_hash = hash_leaf(leaf.body)
         try:
-            hashes = inclusion_proof(leaf.seq, checkpoint.size, self._hashes(connection, checkpoint.size))
+            hashes = inclusion_proof(connection, leaf.seq, checkpoint.size, cache=self._cache)
             verify_inclusion(
                 index=leaf.seq, size=checkpoint.size, leaf_hash=leaf_hash, proof=hashes, root=checkpoint.root
             )
-        except (MalformedError, VerificationError) as exc:
+        except VerificationError as exc:
             raise InconsistentLogError(f"the stored tiles do not prove entry {leaf.seq}: {exc}") from exc
         return InclusionProof(
             index=leaf.seq,
@@ -134,9 +136,9 @@ class Prover:
         if old.size > new.size:
             raise UnknownEntryError("a log does not shrink: the old size is the larger")
         try:
-            hashes = consistency_proof(old.size, new.size, self._hashes(connection, new.size))
+            hashes = consistency_proof(connection, old.size, new.size, cache=self._cache)
             verify_consistency(old_size=old.size, new_size=new.size, old_root=old.root, new_root=new.root, proof=hashes)
-        except (MalformedError, VerificationError) as exc:
+        except VerificationError as exc:
             raise InconsistentLogError(f"the checkpoints {old.size} and {new.size} contradict each other") from exc
         return ConsistencyProof(
             old_size=old.size,
@@ -146,15 +148,52 @@ class Prover:
             new_checkpoint=new_note,
         )
 
-    def _hashes(self, connection: Connection, size: int) -> TileHashes:
-        def read(level: int, n: int, width: int) -> bytes:
-            try:
-                return log.tile(connection, level, n, width)
-            except UnknownEntryError as exc:
-                raise InconsistentLogError(str(exc)) from exc
 
-        read_tile: ReadTile = read
-        return TileHashes(size, read_tile, self._cache)
+def inclusion_proof(
+    connection: Connection, entry: UUID | int, size: int, *, cache: TileCache | None = None
+) -> list[bytes]:
+    """The hashes that lead from an entry (by id or index) to the root of the tree of ``size`` entries.
+
+    Raises:
+        UnknownEntryError: no such entry, or not in a tree of that size.
+        InconsistentLogError: a stored tile is missing or too short.
+    """
+    index = entry if isinstance(entry, int) else log.leaf(connection, entry).seq
+    return _from_tiles(merkle.inclusion_proof, connection, (index, size), cache)
+
+
+def consistency_proof(
+    connection: Connection, old_size: int, new_size: int, *, cache: TileCache | None = None
+) -> list[bytes]:
+    """The hashes that show that the tree of ``new_size`` entries begins with the tree of ``old_size``.
+
+    Raises:
+        UnknownEntryError: sizes that this log does not have, or that no proof exists for.
+        InconsistentLogError: a stored tile is missing or too short.
+    """
+    return _from_tiles(merkle.consistency_proof, connection, (old_size, new_size), cache)
+
+
+def _from_tiles(
+    prove: Callable[[int, int, GetHash], list[bytes]],
+    connection: Connection,
+    numbers: tuple[int, int],
+    cache: TileCache | None,
+) -> list[bytes]:
+    size = numbers[1]
+    if size > log.size(connection):
+        raise UnknownEntryError(f"the log has not {size} entries yet")
+
+    def read(level: int, n: int, width: int) -> bytes:
+        try:
+            return log.tile(connection, level, n, width)
+        except UnknownEntryError as exc:
+            raise InconsistentLogError(str(exc)) from exc
+
+    try:
+        return prove(*numbers, TileHashes(size, read, cache))
+    except MalformedError as exc:
+        raise UnknownEntryError(str(exc)) from exc
 
 
 def _find(connection: Connection, entry_id: UUID | None, index: int | None) -> LeafRow:
