@@ -4,6 +4,7 @@ All in bulk, since an import is many writes: :func:`write_records` is the one wa
 Everything is checked before anything is written, and a fault names record, attribute and rule, never a value.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,7 @@ OWN: Final = "cdx"  # the exchange itself, as an audit entry names it
 MAX_IDENTIFIER: Final = 256
 _IDENTIFIERS: Final = "subject_identifier"
 _ATTEMPTS: Final = 3
+_is_scheme = re.compile(r"[a-z][a-z0-9-]{0,31}").fullmatch
 _CHANGEABLE: Final = frozenset({SubjectStatus.ACTIVE, SubjectStatus.DECEASED, SubjectStatus.PROTECTED})
 
 
@@ -163,8 +165,43 @@ def faults_in(record: SubjectRecord, catalogue: Catalogue, provider: str) -> lis
     return faults
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Whom records are about, by their place: known people, strangers (by index value), and unknown pseudonyms."""
+
+    known: Mapping[int, UUID]
+    strangers: Mapping[int, bytes]
+    unknown: frozenset[int]
+
+
+def look_up(connection: Connection, exchange: "Exchange", provider: str, records: Sequence[SubjectRecord]) -> Found:
+    """Find out whom checked records are about, in two statements."""
+    bidxs: dict[int, bytes] = {}
+    pseudonyms: dict[int, str] = {}
+    for place, record in enumerate(records):
+        if record.subject.scheme == PSEUDONYM_SCHEME:
+            pseudonyms[place] = record.subject.id
+        else:
+            bidxs[place] = index_of(exchange, record.subject)
+    version = exchange.blind_index.version
+    filed = store.find_by_index(connection, index_version=version, bidxs=list(bidxs.values())) if bidxs else {}
+    named = (
+        store.find_by_pseudonym(connection, agency=provider, pseudonyms=list(pseudonyms.values())) if pseudonyms else {}
+    )
+    known = {place: filed[bidx] for place, bidx in bidxs.items() if bidx in filed}
+    return Found(
+        known=known | {place: named[value] for place, value in pseudonyms.items() if value in named},
+        strangers={place: bidx for place, bidx in bidxs.items() if bidx not in filed},
+        unknown=frozenset(place for place, value in pseudonyms.items() if value not in named),
+    )
+
+
 def write_records(
-    uow: UnitOfWork, exchange: "Exchange", catalogue: Catalogue, provider: str, records: Sequence[SubjectRecord]
+    uow: UnitOfWork,
+    exchange: "Exchange",
+    catalogue: Catalogue,
+    provider: str,
+    records: Sequence[SubjectRecord],
 ) -> Written:
     """Write checked records in the caller's unit of work, one ``subject.written`` event for each person.
 
@@ -177,20 +214,23 @@ def write_records(
     connection = uow.connection
     if not store.provider_is_in_force(connection, provider):
         raise UnknownAgencyError("the provider is not registered, or suspended")
-    known, strangers = _sort_out(connection, exchange, provider, records)
-    locked = store.lock(connection, list(known.values()))
-    if any(locked[ref] == SubjectStatus.ERASED for ref in known.values()):
+    found = look_up(connection, exchange, provider, records)
+    if found.unknown:
+        raise UnknownSubjectError("a pseudonym that was never given to this provider")
+    people = dict(found.known)
+    if len(set(people.values())) < len(people) or len(set(found.strangers.values())) < len(found.strangers):
+        raise InvalidRecordError("two records name the same person")
+    locked = store.lock(connection, list(people.values()))
+    if any(locked[ref] == SubjectStatus.ERASED for ref in people.values()):
         raise SubjectMovedError("erased since it was found")
-    keys = _load_keys(uow, exchange, list(known.values()))
+    keys = _load_keys(uow, exchange, list(people.values()))
     # In the order of the index: two that create the same people wait for each other, and never in a circle.
-    order = sorted(strangers, key=strangers.__getitem__)
-    created = _create(
-        uow, exchange, [[(strangers[place], records[place].subject)] for place in order], org=provider, keys=keys
-    )
-    people = {**known, **dict(zip(order, created, strict=True))}
-    _write(
-        uow, exchange, catalogue, provider, [(ref, keys[ref], records[place].values) for place, ref in people.items()]
-    )
+    order = sorted(found.strangers, key=found.strangers.__getitem__)
+    filed = [[(found.strangers[place], records[place].subject)] for place in order]
+    created = _create(uow, exchange, filed, org=provider, keys=keys)
+    people |= dict(zip(order, created, strict=True))
+    about = [(ref, keys[ref], records[place].values) for place, ref in people.items()]
+    _write(uow, exchange, catalogue, provider, about)
     return Written(created=len(created), written=len(people))
 
 
@@ -230,42 +270,6 @@ def _fault_in_name(name: SubjectName) -> str | None:
     except MalformedError:
         return "the id has no visible character"
     return None
-
-
-def _is_scheme(scheme: str) -> bool:
-    return (
-        0 < len(scheme) <= 32
-        and scheme[0].islower()
-        and scheme.isascii()
-        and scheme.replace("-", "").isalnum()
-        and scheme.islower()
-    )
-
-
-def _sort_out(
-    connection: Connection, exchange: "Exchange", provider: str, records: Sequence[SubjectRecord]
-) -> tuple[dict[int, UUID], dict[int, bytes]]:
-    """Which records are about known people (place → person), and which about strangers (place → index)."""
-    bidxs: dict[int, bytes] = {}
-    pseudonyms: dict[int, str] = {}
-    for place, record in enumerate(records):
-        if record.subject.scheme == PSEUDONYM_SCHEME:
-            pseudonyms[place] = record.subject.id
-        else:
-            bidxs[place] = index_of(exchange, record.subject)
-    version = exchange.blind_index.version
-    filed = store.find_by_index(connection, index_version=version, bidxs=list(bidxs.values())) if bidxs else {}
-    named = (
-        store.find_by_pseudonym(connection, agency=provider, pseudonyms=list(pseudonyms.values())) if pseudonyms else {}
-    )
-    if len(named) < len(set(pseudonyms.values())):
-        raise UnknownSubjectError("a pseudonym that was never given to this provider")
-    known = {place: filed[bidx] for place, bidx in bidxs.items() if bidx in filed}
-    known |= {place: named[value] for place, value in pseudonyms.items()}
-    strangers = {place: bidx for place, bidx in bidxs.items() if bidx not in filed}
-    if len(set(known.values())) < len(known) or len(set(strangers.values())) < len(strangers):
-        raise InvalidRecordError("two records name the same person")
-    return known, strangers
 
 
 def _load_keys(uow: UnitOfWork, exchange: "Exchange", refs: Sequence[UUID]) -> dict[UUID, DataKey]:

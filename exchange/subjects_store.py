@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, LargeBinary, Uuid, and_, bindparam, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
 from exchange.keyring import KeyRow
@@ -18,6 +20,7 @@ from exchange.tables import (
     attribute_request,
     attribute_value,
     form_use,
+    import_progress,
     pseudonym,
     subject,
     subject_identifier,
@@ -166,3 +169,46 @@ def erase_rows(connection: Connection, ref: UUID) -> dict[str, int]:
         update(attribute_request).where(attribute_request.c.subject_ref == ref).values(details=b"")
     ).rowcount
     return counts
+
+
+def import_place(connection: Connection, file_digest: str) -> tuple[int, int]:
+    """Where an import of this file goes on (from 1), and how many people it has written."""
+    row = connection.execute(
+        select(import_progress.c.next_line, import_progress.c.imported).where(
+            import_progress.c.file_digest == file_digest
+        )
+    ).one_or_none()
+    return (1, 0) if row is None else (row.next_line, row.imported)
+
+
+def keep_import_place(
+    connection: Connection,
+    file_digest: str,
+    *,
+    expected: int,
+    next_line: int,
+    imported: int,
+    rejected: int,
+    now: datetime,
+) -> bool:
+    """Note how far an import is and what it added; False when it is not where it was expected to be."""
+    make = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    statement = make(import_progress).values(
+        file_digest=file_digest, next_line=next_line, imported=imported, rejected=rejected, updated_at=now
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=["file_digest"],
+        set_={
+            "next_line": next_line,
+            "imported": import_progress.c.imported + imported,
+            "rejected": import_progress.c.rejected + rejected,
+            "updated_at": now,
+        },
+        where=import_progress.c.next_line == expected,
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def forget_import(connection: Connection, file_digest: str) -> None:
+    """Let a file be imported again from its beginning."""
+    connection.execute(delete(import_progress).where(import_progress.c.file_digest == file_digest))
