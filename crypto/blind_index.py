@@ -17,6 +17,8 @@ from crypto.errors import MalformedError
 from crypto.kdf import expand, require_key
 
 INDEX_BYTES = 16
+MAX_IDENTIFIER = 1_024
+"""The longest identifier that is looked at, in characters."""
 
 _ASCII_DROPPED = str.maketrans("", "", " -\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f")
 
@@ -64,8 +66,11 @@ def normalise(text: str) -> str:
     characters are dropped. The result of normalising twice is the result of normalising once.
 
     Raises:
-        MalformedError: nothing is left.
+        MalformedError: more than 1,024 characters, or nothing is left.
     """
+    # Long runs of combining characters cost the normaliser quadratic time.
+    if len(text) > MAX_IDENTIFIER:
+        raise MalformedError(f"an identifier of more than {MAX_IDENTIFIER} characters")
     if text.isascii():
         result = text.lower().translate(_ASCII_DROPPED)
     else:

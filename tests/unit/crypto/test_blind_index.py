@@ -1,6 +1,6 @@
 import pytest
 
-from crypto.blind_index import INDEX_BYTES, BlindIndex, normalise
+from crypto.blind_index import INDEX_BYTES, MAX_IDENTIFIER, BlindIndex, normalise
 from crypto.errors import MalformedError
 
 ROOT = bytes(range(32))
@@ -77,6 +77,13 @@ def test_spellings_of_one_identifier_become_one(text, expected):
 def test_an_identifier_has_something_to_see(text):
     with pytest.raises(MalformedError):
         normalise(text)
+
+
+def test_a_long_identifier_is_refused_before_it_is_normalised():
+    assert normalise("1" * MAX_IDENTIFIER)
+    for text in ("1" * (MAX_IDENTIFIER + 1), "a" + "\u0315\u0300" * 1_000_000):
+        with pytest.raises(MalformedError):
+            normalise(text)
 
 
 def test_the_key_is_not_shown():

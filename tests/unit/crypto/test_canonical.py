@@ -105,6 +105,12 @@ def test_nesting_has_a_limit_in_both_directions():
         encode([value])
     with pytest.raises(MalformedError):
         encode({"a": value})
+    tree = {}
+    for _ in range(31):
+        tree = {"a": tree}
+    assert decode(encode(tree)) == tree
+    with pytest.raises(MalformedError):
+        encode({"a": tree})
     with pytest.raises(MalformedError):
         decode(b"[" * 33 + b"]" * 33)
 

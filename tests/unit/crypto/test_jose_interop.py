@@ -5,7 +5,16 @@ import pytest
 from joserfc import jwe, jws
 from joserfc.jwk import ECKey, OKPKey
 
-from crypto.jose import EncryptionPrivateKey, SigningKey, decrypt_jwe, encrypt_jwe, jwk_thumbprint, sign_jws, verify_jws
+from crypto.jose import (
+    EncryptionPrivateKey,
+    SigningKey,
+    decrypt_jwe,
+    encrypt_jwe,
+    jwk_thumbprint,
+    load_public_jwk,
+    sign_jws,
+    verify_jws,
+)
 from tests.unit.crypto.jose_forge import RSA_KEY, rsa_jwk
 
 ES256 = SigningKey.generate("es")
@@ -28,8 +37,6 @@ def test_we_verify_what_pyjwt_signs(key, alg):
 
 
 def test_we_verify_the_ps256_that_pyjwt_signs():
-    from crypto.jose import load_public_jwk
-
     text = jwt.encode(CLAIMS, RSA_KEY, algorithm="PS256", headers=TYPED)
     key = load_public_jwk(rsa_jwk(RSA_KEY), use="sig")
     assert verify_jws(text, key=key, typ="at+jwt").claims() == CLAIMS

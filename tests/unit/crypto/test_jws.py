@@ -1,9 +1,11 @@
+import hmac
 import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from crypto.errors import CryptoError, MalformedError, UnknownKeyError, VerificationError
-from crypto.jose import SigningKey, load_public_jwk, sign_jws, unverified_header, verify_jws
+from crypto.jose import EncryptionPrivateKey, SigningKey, load_public_jwk, sign_jws, unverified_header, verify_jws
 from tests.unit.crypto.jose_forge import RSA_KEY, b64u, part, ps256, rs256, rsa_jwk, token
 
 ES256 = SigningKey.generate("es")
@@ -87,8 +89,6 @@ def test_an_algorithm_of_another_key_is_refused(alg):
 
 def test_a_public_key_is_no_shared_secret():
     # The classic confusion: HMAC keyed with the public key's own bytes.
-    import hmac
-
     secret = json.dumps(ES256.public_jwk()).encode()
     with pytest.raises(MalformedError):
         verify(token({"alg": "HS256", "typ": "at+jwt"}, CLAIMS, lambda message: hmac.digest(secret, message, "sha256")))
@@ -96,8 +96,6 @@ def test_a_public_key_is_no_shared_secret():
 
 @KEYS
 def test_an_encryption_key_verifies_nothing(key):
-    from crypto.jose import EncryptionPrivateKey
-
     public = EncryptionPrivateKey.generate("e").public_key()
     with pytest.raises(VerificationError):
         verify_jws(sign_jws(CLAIMS, key=key, typ="x"), key=public, typ="x")
@@ -201,8 +199,6 @@ def test_a_changed_part_is_noticed(position):
 
 def test_der_signatures_are_refused():
     # RFC 7518 §3.4: r and s side by side, nothing else.
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
     def der(message):
         raw = ES256.sign(message)
         return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
