@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from operator import lt
 from typing import Any, Final
 from uuid import UUID
 
@@ -201,7 +202,7 @@ def match_entry(body: bytes) -> re.Match[bytes]:
     if match is None or len(body) > MAX_BODY:
         raise MalformedError("not an entry: an unknown, missing, misplaced or misspelt member, or too long")
     slots = match["sd"].split(b'","')
-    if len(slots) % SLOTS or slots != sorted(set(slots)):
+    if len(slots) % SLOTS or not all(map(lt, slots, slots[1:])):
         raise MalformedError(f"the commitments of an entry ascend, and their number is a multiple of {SLOTS}")
     if match["d"] is not None:
         _check_detail(canonical.decode(match["d"]))
