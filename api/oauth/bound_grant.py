@@ -51,7 +51,7 @@ class BoundGrant:
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Make, store, hand out. Takes the place of Authlib's, which would write the token into the debug log."""
         proof = self.request.proof
-        assert proof is not None  # noqa: S101  # validate_token_request has checked it
+        assert proof is not None  # validate_token_request has checked it
         token, new = self.make_token(proof)
         self.request.new_token = new
         body = {

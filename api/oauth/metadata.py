@@ -56,9 +56,15 @@ def protected_resource() -> Response:
 
 
 def jwks() -> Response:
-    """The public keys of access tokens, answers and receipts."""
+    """The public keys of access tokens, answers, receipts and questions to live providers."""
     services = oauth_state().services
-    signers = (services.token_signer, services.exchange.answer_signer, services.exchange.receipt_signer)
+    exchange = services.exchange
+    signers = (
+        services.token_signer,
+        exchange.answer_signer,
+        exchange.receipt_signer,
+        exchange.provider_signer,
+    )
     response = _document({"keys": [signer.public_jwk() for signer in signers]})
     response.mimetype = _KEYS_TYPE
     return response

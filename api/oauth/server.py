@@ -49,14 +49,14 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
             OAuth2Error: something that is good once was used before, or the person may not sign in.
         """
         state = oauth_state()
-        assert request.proof is not None  # noqa: S101  # both grants check it before they make a token
-        assert request.new_token is not None  # noqa: S101  # as above
+        assert request.proof is not None  # both grants check it before they make a token
+        assert request.new_token is not None  # as above
         uses = [request.proof.use]
         if request.assertion is not None:
             uses.append(request.assertion.use)
             org = request.assertion.client.agency
         else:
-            assert request.sign_in is not None  # noqa: S101  # the only other grant
+            assert request.sign_in is not None  # the only other grant
             uses.append(request.sign_in.use)
             org = SUBJECT
         try:

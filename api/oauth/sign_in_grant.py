@@ -73,7 +73,7 @@ class SignInGrant(BoundGrant, BaseGrant, TokenEndpointMixin):  # type: ignore[mi
     def make_token(self, proof: Proof) -> tuple[str, NewToken]:
         """The person's own token."""
         state = oauth_state()
-        assert state.sign_in is not None  # noqa: S101  # validate_token_request has checked it
+        assert state.sign_in is not None  # validate_token_request has checked it
         return state.tokens.for_subject(
             self._subject_ref,
             client_id=state.sign_in.client_id,

@@ -1,4 +1,4 @@
-"""What stock Authlib 1.9 allows and FAPI 2.0 forbids: one test for each trap that applies to this service (A1 … A19)."""
+"""What stock Authlib 1.9 allows and FAPI 2.0 forbids: a test for each trap that applies to this service (A1 … A19)."""
 
 import logging
 
@@ -132,7 +132,7 @@ def test_a15_proofs_with_large_rsa_keys_are_accepted(world, http):
 
 
 def test_a18_no_default_method_of_authlib_gets_in(world, http, client):
-    # client_secret_basic is Authlib's default for further endpoints; "none" and "client_secret_post" are registered in it.
+    # client_secret_basic is Authlib's default for further endpoints; "none" and "client_secret_post" are built in.
     for form in (
         {"client_id": client.client_id},
         {"client_id": client.client_id, "client_assertion_type": "x", "client_assertion": client.assertion()},

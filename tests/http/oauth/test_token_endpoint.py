@@ -181,7 +181,9 @@ def test_the_hand_written_assertion_is_good_otherwise(client, http):
     client.token(http, assertion=resigned(client, {"typ": "client-authentication+jwt"}))
 
 
-@pytest.mark.parametrize("assertion", ["x", "a.b", "a.b.c", ".", "..", "é.é.é", "a" * 9000, "e30.e30.e30", "W10.W10.AA"])
+@pytest.mark.parametrize(
+    "assertion", ["x", "a.b", "a.b.c", ".", "..", "é.é.é", "a" * 9000, "e30.e30.e30", "W10.W10.AA"]
+)
 def test_malformed_assertions_are_refused(client, http, assertion):
     refused(client.ask(http, assertion=assertion), "invalid_client")
 
@@ -239,7 +241,9 @@ def test_a_token_carries_what_was_asked_for_and_no_more(client, http, scope, gra
     assert client.ask(http, scope=scope).json["scope"] == granted
 
 
-@pytest.mark.parametrize("scope", [None, "", " ", "me", "attributes:write", "attributes:request admin", "Attributes:request"])
+@pytest.mark.parametrize(
+    "scope", [None, "", " ", "me", "attributes:write", "attributes:request admin", "Attributes:request"]
+)
 def test_a_scope_that_the_client_does_not_have_is_refused(client, http, scope):
     refused(client.ask(http, scope=scope), "invalid_scope")
 

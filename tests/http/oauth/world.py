@@ -1,11 +1,12 @@
 """A whole exchange over a real database, with an agency, a client and a person, behind a small Flask application."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from flask import Flask, jsonify
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from api import problems
 from api.config import Config, Environment
@@ -17,6 +18,7 @@ from crypto.ids import new_id, random_bytes
 from crypto.jose import SigningKey
 from crypto.pseudonym import PseudonymKey
 from exchange import access
+from exchange.audit.tables import audit_outbox, audit_subject_entry
 from exchange.context import Exchange, Installation
 from exchange.keyring import Keyring
 from exchange.model import SubjectName
@@ -146,7 +148,7 @@ class World:
                 insert(client).values(
                     id=new.client_id,
                     agency=AGENCY,
-                    jwks=_json(new.jwks()),
+                    jwks=json.dumps(new.jwks()),
                     scopes=scopes,
                     status="ACTIVE",
                     version=1,
@@ -172,6 +174,12 @@ class World:
         with self.database.read() as connection:
             return connection.execute(statement).all()
 
+    def history(self, subject_ref):
+        """Types of the entries in a person's own history."""
+        own = select(audit_outbox.c.body).join(audit_subject_entry, audit_subject_entry.c.entry_id == audit_outbox.c.id)
+        rows = self.rows(own.where(audit_subject_entry.c.subject_ref == subject_ref))
+        return [json.loads(row.body)["typ"] for row in rows]
+
     def get(self, path="/v1/things/one", *, token, by=None, http=None, scheme="DPoP", method="GET", **changes):
         """One call with a token and a proof; ``headers`` replaces all headers."""
         by = by or self.client
@@ -180,9 +188,3 @@ class World:
             proof = changes.pop("proof", None) or by.proof(method, PUBLIC_URL + path, token=token, **changes)
             headers = {"Authorization": f"{scheme} {token}", "DPoP": proof}
         return (http or self.http()).open(path, method=method, headers=headers)
-
-
-def _json(value):
-    from json import dumps
-
-    return dumps(value)
