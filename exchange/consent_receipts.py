@@ -75,7 +75,7 @@ def _details(
         authority=_own_party(exchange.settings.authority, "dpv:DataProtectionAuthority"),
         items=tuple(_item(catalogue, one.name, one.form) for one in terms.scope),
         purpose_title=purpose.label,
-        purpose_type=purpose.dpv,
+        purpose_type=f"dpv:{purpose.dpv.rpartition('#')[2]}",  # the receipt's context knows the prefix
         notice_url=f"{exchange.issuer}/notices/{agreement.code}/{terms.notice_version}",
         service=agreement.code,
         jurisdiction=jurisdiction,

@@ -138,10 +138,12 @@ class UnitOfWork:
 
 
 def watch_changes(
-    connection: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
+    connection: Connection, cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
 ) -> None:
     """SQLAlchemy ``after_cursor_execute`` listener: remember which audited tables a transaction changed."""
     if context is None or not (context.isinsert or context.isupdate or context.isdelete):
+        return
+    if cursor.rowcount == 0:  # a condition that nothing met has changed nothing
         return
     compiled = getattr(context, "compiled", None)
     name = compiled.statement.table.name if compiled is not None else statement[:60]
