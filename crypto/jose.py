@@ -97,7 +97,7 @@ def sign_jws(
                 key.header_starts[typ] = start
     else:
         start = _jws_start(key, typ, headers)
-    data = payload if isinstance(payload, bytes) else _json_bytes(dict(payload))
+    data = payload if isinstance(payload, bytes) else _json_bytes(payload)
     signed = start + b64u_encode(data)
     return f"{signed}.{b64u_encode(key.sign(signed.encode('ascii')))}"
 
@@ -111,9 +111,9 @@ def _jws_start(key: SigningKey, typ: str, headers: Mapping[str, Any]) -> str:
     return b64u_encode(_json_bytes(header)) + "."
 
 
-def _json_bytes(value: Any) -> bytes:
+def _json_bytes(members: Mapping[str, Any]) -> bytes:
     try:
-        return utf8(_encode_json(value))
+        return utf8(_encode_json(dict(members)))
     except (TypeError, ValueError, RecursionError):
         raise MalformedError("a value that JSON cannot hold") from None
 

@@ -278,7 +278,9 @@ def test_a_caller_cannot_set_what_the_signer_sets(name):
         sign_jws(CLAIMS, key=ES256, typ="x", headers={name: "x"})
 
 
-@pytest.mark.parametrize("payload", [{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}, {"a": {1, 2}}])
+@pytest.mark.parametrize(
+    "payload", [{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}, {"a": {1, 2}}, "text", None, [1], 5]
+)
 def test_what_json_cannot_hold_is_not_signed(payload):
     with pytest.raises(MalformedError):
         sign_jws(payload, key=ES256, typ="x")
