@@ -4,7 +4,6 @@ The framework's own reader takes duplicate members, falls over deeply nested arr
 is given.
 """
 
-
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 

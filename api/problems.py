@@ -20,6 +20,8 @@ from crypto import errors as crypto
 from exchange import errors as exchange
 from exchange.agencies import RegistrationError
 from exchange.policy import DenyReason
+from exchange.providers.files import ImportFileError, LineError
+from exchange.providers.mapping import MappingError
 from exchange.providers.protocol import QueryRefusedError
 from exchange.subjects import InvalidRecordError, SubjectMovedError
 
@@ -112,6 +114,9 @@ ERRORS: Final[Mapping[type[Exception], Problem]] = {
     SubjectMovedError: _CONFLICT,
     InvalidRecordError: Problem(type="invalid-record", title="A record does not fit the catalogue.", status=422),
     RegistrationError: Problem(type="invalid-registration", title="This cannot be registered.", status=422),
+    ImportFileError: Problem(type="invalid-import", title="The file cannot be imported.", status=422),
+    LineError: Problem(type="invalid-import", title="The file cannot be imported.", status=422),
+    MappingError: Problem(type="invalid-mapping", title="The mapping is not valid.", status=422),
     QueryRefusedError: Problem(type="query-refused", title="The provider does not answer this query.", status=400),
     exchange.CatalogueError: _ours("no-catalogue", 503),  # over HTTP it only means that none is loaded
     exchange.NoticeError: Problem(type="unknown-notice", title="This notice was not offered.", status=422),

@@ -19,14 +19,17 @@ CHECKPOINT_AGE: Final = timedelta(minutes=30)
 
 
 @blueprint.route("/healthz")
-@blueprint.doc(security=[])
+@blueprint.doc(security=[], responses={"200": {"description": "Alive."}})
 def alive() -> Response:
     """The process answers."""
     return jsonify({"status": "alive"})
 
 
 @blueprint.route("/readyz")
-@blueprint.doc(security=[], responses={"503": {"description": "Not ready; the body says which check failed."}})
+@blueprint.doc(
+    security=[],
+    responses={"200": {"description": "Ready."}, "503": {"description": "Not ready; the body says why."}},
+)
 def ready() -> Response:
     """Database, keys and sequencer are as they should be (200), or not (503)."""
     checks = {name: check() for name, check in (("database", _database), ("keys", _keys), ("sequencer", _sequencer))}

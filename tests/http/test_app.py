@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,6 +12,13 @@ from api.body import Blueprint, StrictParser
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 PATHS = ["/healthz", "/nowhere", "/docs", "/openapi.json", "/audit/checkpoint", "/oauth/jwks", "/v1/catalogue/purposes"]
+
+
+@pytest.fixture
+def database_url(sqlite_template, tmp_path):
+    """Nothing here depends on the database: the quick one does."""
+    shutil.copyfile(sqlite_template, tmp_path / "cdx.db")
+    return f"sqlite:///{tmp_path / 'cdx.db'}"
 
 
 @pytest.mark.parametrize("path", PATHS)
