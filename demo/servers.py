@@ -1,0 +1,104 @@
+"""The demonstration's servers: started on free ports, waited for until they answer, and ended with it."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+from demo.story import WrongError
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+_LAST_LINES = 12
+
+
+def free_port(preferred: int) -> int:
+    """``preferred``, or any other port when somebody has that one."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise WrongError("this machine has no free port")
+
+
+def wait_until(holds: Callable[[], object], what: str, *, seconds: float = START_SECONDS) -> None:
+    """Look again and again until it holds.
+
+    Raises:
+        WrongError: it did not hold in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise WrongError(f"{what}: not after {seconds:.0f} seconds")
+        time.sleep(_POLL_SECONDS)
+
+
+class Servers:
+    """Child processes. Leaving the block ends them, the last one first; so does the end of this process in any way."""
+
+    def __init__(self, logs: Path) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._logs = logs
+        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def __enter__(self) -> "Servers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for _, process in reversed(self._running):
+            assert process.stdin is not None
+            process.stdin.close()
+        for _, process in reversed(self._running):
+            process.wait()
+
+    def start(self, name: str, command: Sequence[str], *, environment: Mapping[str, str], ready: str) -> None:
+        """Start a program and wait until the address ``ready`` answers.
+
+        Raises:
+            WrongError: it ended, or does not answer in time; with the last lines that it wrote.
+        """
+        log = self._logs / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "demo.tether", *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=Path(__file__).resolve().parent.parent,
+            )
+        self._running.append((name, process))
+
+        def answers() -> bool:
+            if process.poll() is not None:
+                lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+                raise WrongError("\n".join([f"{name} ended (status {process.returncode}); its last lines:", *lines]))
+            try:
+                return httpx.get(ready, timeout=2, trust_env=False).is_success
+            except httpx.HTTPError:
+                return False
+
+        wait_until(answers, f"{name} answers at {ready} (what it wrote: {log})")
+
+    def require_running(self) -> None:
+        """See that all are still there.
+
+        Raises:
+            WrongError: one has ended.
+        """
+        for name, process in self._running:
+            if process.poll() is not None:
+                raise WrongError(f"{name} has ended; what it wrote is in {self._logs / name}.log")

@@ -1,0 +1,70 @@
+"""A stranger's check of the log: signed checkpoints (C2SP) and inclusion proofs (RFC 6962). Public libraries only."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from demo.story import WrongError, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint whose signature holds."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+def open_checkpoint(note: str, vkey: str) -> Checkpoint:
+    """Check the signature of a checkpoint (a signed note) with the log's public key.
+
+    Raises:
+        WrongError: the signature does not hold.
+    """
+    name, key_id, encoded = vkey.strip().split("+", 2)
+    key = base64.b64decode(encoded)
+    text, _, signatures = note.rpartition("\n\n")
+    for line in signatures.splitlines():
+        _dash, signer, value = line.split(" ")
+        signature = base64.b64decode(value)
+        if signer == name and signature[:4].hex() == key_id:
+            break
+    else:
+        raise WrongError("the checkpoint is not signed by the log's key")
+    try:
+        # The first byte of the key says that it is Ed25519; the first four of the signature name the key.
+        Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature[4:], f"{text}\n".encode())
+    except InvalidSignature:
+        raise WrongError("the signature of the checkpoint does not hold") from None
+    origin, size, root = text.split("\n")[:3]
+    return Checkpoint(origin=origin, size=int(size), root=base64.b64decode(root))
+
+
+def hash_leaf(entry: bytes) -> bytes:
+    """RFC 6962 §2.1: the hash of an entry."""
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def require_included(leaf_hash: bytes, index: int, proof: Sequence[bytes], checkpoint: Checkpoint) -> None:
+    """Check that an entry is in the tree of a checkpoint (RFC 9162 §2.1.3.2).
+
+    Raises:
+        WrongError: the proof does not lead to the root.
+    """
+    require(0 <= index < checkpoint.size, "the proof is about an entry that the checkpoint does not cover")
+    place, last, found = index, checkpoint.size - 1, leaf_hash
+    for sibling in proof:
+        require(last > 0, "the proof is too long")
+        if place & 1 or place == last:
+            found = hashlib.sha256(b"\x01" + sibling + found).digest()
+            while not place & 1 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            found = hashlib.sha256(b"\x01" + found + sibling).digest()
+        place, last = place >> 1, last >> 1
+    require(last == 0 and found == checkpoint.root, "the proof does not lead to the root of the checkpoint")
