@@ -132,7 +132,7 @@ class ConsentEvent:
     @classmethod
     def write(
         cls,
-        type: EventType,  # noqa: A002  (the member's name in the body)
+        type: EventType,  # noqa: A002  # the member's name in the body
         *,
         consent_id: UUID,
         seq: int,

@@ -172,7 +172,10 @@ def test_rebuild_counts_the_uses_when_it_is_told(connection):
     consent_id = given(connection, uses=3)
     unlimited = given(connection, subject_ref=uuid4())
     ledger(connection).use(consent_id, version=2)
-    told = lambda ids: {one: 1 for one in ids if one == consent_id}  # noqa: E731
+
+    def told(ids):
+        return {one: 1 for one in ids if one == consent_id}
+
     assert rebuild(connection) == []
     assert rebuild(connection, uses_taken=told) == []
     spoil(connection, consent_id, uses_left=3)

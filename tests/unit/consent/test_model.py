@@ -21,7 +21,7 @@ def test_terms_keep_whole_milliseconds():
     "changes",
     [
         {"valid_until": NOW},
-        {"valid_from": datetime(2026, 3, 2)},  # noqa: DTZ001
+        {"valid_from": datetime(2026, 3, 2)},  # noqa: DTZ001  # the fault that is tried
         {"valid_from": NOW.astimezone(timezone(timedelta(hours=1)))},
         {"uses": 0},
         {"agreement_revision": 0},
