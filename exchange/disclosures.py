@@ -40,10 +40,10 @@ class OwnDisclosure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A page of disclosures, newest first. ``next`` leads to the following page."""
+    """A page of disclosures, newest first. ``next`` leads to the following page; no ``checkpoint``: the log is new."""
 
     disclosures: list[OwnDisclosure]
-    checkpoint: str
+    checkpoint: str | None
     next: str | None
 
 
@@ -63,10 +63,19 @@ def history(exchange: "Exchange", citizen: Citizen, *, cursor: str | None, limit
     with exchange.database.read() as connection:
         rows = citizen_store.disclosures_of_subject(connection, citizen.subject_ref, before=before, limit=limit + 1)
         names = {row.code: row.name for row in citizen_store.agencies(connection)}
-        checkpoint = log.latest_checkpoint(connection)
-        own = [_own(exchange, connection, row, names, checkpoint.size) for row in rows[:limit]]
+        note, size = _published(connection)
+        own = [_own(exchange, connection, row, names, size) for row in rows[:limit]]
     more = len(rows) > limit
-    return History(disclosures=own, checkpoint=checkpoint.note, next=_cursor(rows[limit - 1]) if more else None)
+    return History(disclosures=own, checkpoint=note, next=_cursor(rows[limit - 1]) if more else None)
+
+
+def _published(connection: Connection) -> tuple[str | None, int]:
+    """The newest signed checkpoint and its tree size."""
+    try:
+        checkpoint = log.latest_checkpoint(connection)
+    except UnknownEntryError:
+        return None, 0
+    return checkpoint.note, checkpoint.size
 
 
 def _own(

@@ -187,11 +187,7 @@ class House:
         self, who: SubjectName, request_id: UUID, leave_out: tuple[str, ...] = (), **narrower: Any
     ) -> consents.Decided:
         """The person allows what the request asked, less some."""
-        lines = [
-            (one.name, one.form)
-            for one in HOUSING_LINES
-            if one.name not in leave_out
-        ]
+        lines = [(one.name, one.form) for one in HOUSING_LINES if one.name not in leave_out]
         return consents.allow(
             self.exchange,
             self.citizen(who),
@@ -216,7 +212,9 @@ class House:
     def open_answer(self, client: Client, answered: Answered) -> dict[str, Any]:
         """Decrypt and verify, as the agency does."""
         jws = decrypt_jwe(answered.jwe, key=client.encryption).decode()
-        return verify_jws(jws, key=self.exchange.answer_signer.public_key(), typ="cdx-answer+jwt", max_bytes=10**6).claims()
+        return verify_jws(
+            jws, key=self.exchange.answer_signer.public_key(), typ="cdx-answer+jwt", max_bytes=10**6
+        ).claims()
 
     def integrate(self) -> None:
         """Run the sequencer until nothing waits."""

@@ -152,7 +152,7 @@ class HistorySchema(Schema):
     """Disclosures, newest first."""
 
     disclosures = fields.List(fields.Nested(DisclosureSchema))
-    checkpoint = fields.String(metadata={"description": "signed note that the proofs lead to"})
+    checkpoint = fields.String(allow_none=True, metadata={"description": "signed note that the proofs lead to"})
     next = fields.String(allow_none=True)
 
 

@@ -35,9 +35,7 @@ def entries(house: House) -> list[Any]:
     with house.exchange.database.read() as connection:
         leaves = connection.execute(select(audit_tables.audit_leaf.c.body).order_by(audit_tables.audit_leaf.c.seq))
         bodies = [row.body for row in leaves]
-        waiting = connection.execute(
-            select(audit_tables.audit_outbox.c.body).order_by(audit_tables.audit_outbox.c.id)
-        )
+        waiting = connection.execute(select(audit_tables.audit_outbox.c.body).order_by(audit_tables.audit_outbox.c.id))
         bodies += [row.body for row in waiting]
     return [decode_entry(body) for body in bodies]
 

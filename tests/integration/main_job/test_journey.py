@@ -6,7 +6,16 @@ from datetime import timedelta
 import pytest
 
 from consent.errors import ScopeError, UnknownConsentError
-from exchange import agencies, agreements, citizen_views, consent_receipts, consents, disclosures, request_states, requests
+from exchange import (
+    agencies,
+    agreements,
+    citizen_views,
+    consent_receipts,
+    consents,
+    disclosures,
+    request_states,
+    requests,
+)
 from exchange.audit.receipts import verify_receipt
 from exchange.errors import (
     AccessRefusedError,
@@ -29,14 +38,20 @@ NAME = (RequestedAttribute(name="full_name", form="value"),)
 def test_the_main_job_from_first_request_to_refusal(house: House, client):
     waiting = house.ask(client)
     assert isinstance(waiting, Waiting)
-    assert request_states.state_of(house.exchange, house.caller(client), waiting.request_id, house.clock()).state == "waiting"
+    assert (
+        request_states.state_of(house.exchange, house.caller(client), waiting.request_id, house.clock()).state
+        == "waiting"
+    )
     asked = citizen_views.waiting(house.exchange, house.citizen(ANNA), house.clock())
     assert [one.id for one in asked] == [waiting.request_id]
     assert asked[0].case_reference == "HB-2026-0042"
     assert asked[0].officer_role == "case worker"
     decided = house.allow(ANNA, waiting.request_id, leave_out=("other_benefits",))
     assert decided.status == "GIVEN"
-    assert request_states.state_of(house.exchange, house.caller(client), waiting.request_id, house.clock()).state == "ready"
+    assert (
+        request_states.state_of(house.exchange, house.caller(client), waiting.request_id, house.clock()).state
+        == "ready"
+    )
     answered = house.collect(client, waiting.request_id)
     assert isinstance(answered, Answered)
     claims = house.open_answer(client, answered)
@@ -100,7 +115,12 @@ def test_leaving_out_a_required_attribute_is_no_decision(house: House, client):
 def test_a_refusal_of_the_citizen_denies_the_request_and_cools_off(house: House, client):
     waiting = house.ask(client)
     consents.refuse(
-        house.exchange, house.citizen(ANNA), waiting.request_id, language="en", notice_version="2026-1", now=house.clock()
+        house.exchange,
+        house.citizen(ANNA),
+        waiting.request_id,
+        language="en",
+        notice_version="2026-1",
+        now=house.clock(),
     )
     state = request_states.state_of(house.exchange, house.caller(client), waiting.request_id, house.clock())
     assert state.state == "denied"
@@ -114,11 +134,21 @@ def test_a_notice_that_was_not_offered_is_no_decision(house: House, client):
     waiting = house.ask(client)
     with pytest.raises(NoticeError):
         consents.refuse(
-            house.exchange, house.citizen(ANNA), waiting.request_id, language="xx", notice_version="2026-1", now=house.clock()
+            house.exchange,
+            house.citizen(ANNA),
+            waiting.request_id,
+            language="xx",
+            notice_version="2026-1",
+            now=house.clock(),
         )
     with pytest.raises(NoticeError):
         consents.refuse(
-            house.exchange, house.citizen(ANNA), waiting.request_id, language="en", notice_version="1999", now=house.clock()
+            house.exchange,
+            house.citizen(ANNA),
+            waiting.request_id,
+            language="en",
+            notice_version="1999",
+            now=house.clock(),
         )
 
 
@@ -164,10 +194,17 @@ def test_an_expired_consent_needs_no_job_to_stop(house: House, client):
 def test_a_renewal_is_a_new_record_that_supersedes(house: House, client):
     decided = house.consented(client)
     renewed = consents.renew(
-        house.exchange, house.citizen(ANNA), decided.consent_id, language="en", notice_version="2026-1", now=house.clock()
+        house.exchange,
+        house.citizen(ANNA),
+        decided.consent_id,
+        language="en",
+        notice_version="2026-1",
+        now=house.clock(),
     )
     assert renewed.consent_id != decided.consent_id
-    own = {one.record.id: one.status for one in citizen_views.list_own(house.exchange, house.citizen(ANNA), house.clock())}
+    own = {
+        one.record.id: one.status for one in citizen_views.list_own(house.exchange, house.citizen(ANNA), house.clock())
+    }
     assert own == {decided.consent_id: "SUPERSEDED", renewed.consent_id: "GIVEN"}
     assert isinstance(house.ask(client, lines=NAME), Answered)
 
@@ -184,7 +221,10 @@ def test_an_undecided_request_lapses(house: House, client):
 
 def test_a_cancelled_request_takes_its_question_back(house: House, client):
     waiting = house.ask(client)
-    assert request_states.cancel(house.exchange, house.caller(client), waiting.request_id, house.clock()).state == "cancelled"
+    assert (
+        request_states.cancel(house.exchange, house.caller(client), waiting.request_id, house.clock()).state
+        == "cancelled"
+    )
     assert citizen_views.waiting(house.exchange, house.citizen(ANNA), house.clock()) == []
     with pytest.raises(RequestNotReadyError):
         house.collect(client, waiting.request_id)
