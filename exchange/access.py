@@ -118,6 +118,9 @@ def take_single_use(connection: Connection, digest: bytes, expires_at: datetime,
 
 def client_for_authentication(connection: Connection, client_id: str) -> ClientRecord | None:
     """The client by its id; None when unknown or when it or its agency is suspended."""
+    # No client has such an id, and PostgreSQL refuses some of them as text (a NUL) with an error of its own.
+    if not (client_id.isascii() and client_id.isprintable()):
+        return None
     row = store.select_client(connection, client_id)
     if row is None:
         return None

@@ -27,7 +27,8 @@ _KEYS_KEPT = 2048
 # Rows outlive the proof a little, since another process may check it by a slower clock.
 _CLOCK_MARGIN = timedelta(seconds=60)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
-_PATH_SAFE = "/:@!$&'()*+,;=-._~"
+# RFC 3986 §3.3: what may stand in a path as it is.
+_PATH_SIGNS = "/:@!$&'()*+,;=-._~"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,5 +121,10 @@ def normalised(url: str) -> tuple[str, str, int | None, str]:
     scheme = parts.scheme.lower()
     if scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
         raise ProofError(f"htu is not an absolute http address: {url}")
-    path = quote(unquote(parts.path or "/"), safe=_PATH_SAFE)
+    path = encoded_path(unquote(parts.path or "/"))
     return scheme, parts.hostname, port or _DEFAULT_PORTS[scheme], path
+
+
+def encoded_path(path: str) -> str:
+    """A decoded path as it stands in an address: a ``?`` that was encoded must not begin a query."""
+    return quote(path, safe=_PATH_SIGNS)

@@ -67,16 +67,20 @@ class OpenIDProvider:
         return self._fetched_at is None or now - self._fetched_at > age
 
     def _refresh(self, now: datetime) -> None:
-        with self._lock:
+        # Only who has no keys at all waits for whoever fetches them: a slow provider must not hold every thread.
+        if not self._lock.acquire(blocking=self._older_than(USABLE_FOR, now)):
+            return
+        try:
             # Whoever waited here finds the work done.
             if self._tried_at is not None and now - self._tried_at < RETRY_AFTER:
                 return
             self._tried_at = now
-            try:
-                self._keys = self._fetch()
-            except FetchError:
-                return  # what is there serves until it is too old
+            self._keys = self._fetch()
             self._fetched_at = now
+        except FetchError:
+            pass  # what is there serves until it is too old
+        finally:
+            self._lock.release()
 
     def _get(self, url: str) -> Any:
         return fetch_json(url, addresses=self._addresses, tls=self._tls)

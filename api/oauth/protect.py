@@ -10,7 +10,7 @@ from flask import Request, request
 
 from api.oauth.access_denied import insufficient_scope, invalid_request, unauthorized
 from api.oauth.access_tokens import VerifiedToken
-from api.oauth.dpop import Proof, verify_proof
+from api.oauth.dpop import Proof, encoded_path, verify_proof
 from api.oauth.errors import AccessTokenError, ProofError
 from api.oauth.scopes import Scope
 from api.oauth.state import OAuthState, oauth_state
@@ -64,7 +64,7 @@ def _authenticate(state: OAuthState, request: Request, now: datetime) -> tuple[V
         proof = verify_proof(
             request.headers.getlist("DPoP"),
             method=request.method,
-            url=state.url(request.path),
+            url=state.url(encoded_path(request.path)),
             now=now,
             ath=token.ath,
         )

@@ -65,8 +65,13 @@ def test_other_spellings_of_the_address_are_the_same_address(world, token, htu):
 
 
 def test_an_address_with_signs_outside_ascii_can_be_proved(world, token):
-    path = "/v1/things/" + "%C3%BCber%20uns"
-    assert world.get(path, token=token).status_code == 200
+    for name in ("%C3%BCber%20uns", "one%3Fx=y", "one%23x", "a%252Fb", "%25"):
+        assert world.get(f"/v1/things/{name}", token=token).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["one%3Fx", "one%23x", "%256Fne"])
+def test_a_proof_for_one_address_does_not_serve_a_similar_one(world, token, name):
+    refused(world.get(f"/v1/things/{name}", token=token, htu=URL), "invalid_dpop_proof")
 
 
 @pytest.mark.parametrize(

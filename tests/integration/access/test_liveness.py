@@ -223,6 +223,9 @@ def test_a_client_authenticates_only_while_it_and_its_agency_are_in_force(world)
 
     assert found().scopes == {"attributes:request", "catalogue:read"}
     assert found().agency == AGENCY
+    with world.database.read() as connection:
+        for impossible in ("", "\x00", "tax-client\x00", "\ud800", "é", "x" * 600):
+            assert access.client_for_authentication(connection, impossible) is None
     suspend_agency(world)
     assert found() is None
     world.set(agency, {"status": "ACTIVE"})
