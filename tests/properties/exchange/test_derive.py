@@ -20,7 +20,7 @@ FORMS = (
     | NUMBERS.map("at_least:{}".format)
     | st.tuples(NUMBERS, NUMBERS)
     .filter(lambda pair: pair[0] < pair[1])
-    .map(lambda pair: f"in_range:{pair[0]}-{pair[1]}")
+    .map(lambda pair: "in_range:{}-{}".format(*pair))
 )
 VALUES = (
     st.none()
@@ -93,9 +93,9 @@ def test_in_range_is_at_least_the_low_and_not_more_than_the_high(value, one, oth
     if low == high:
         return
     inside = ask(f"in_range:{low}-{high}", value, "integer").value
-    assert inside == (
-        ask(f"at_least:{low}", value, "integer").value and not ask(f"at_least:{high + 1}", value, "integer").value
-    )
+    not_below = ask(f"at_least:{low}", value, "integer").value
+    above = ask(f"at_least:{high + 1}", value, "integer").value
+    assert inside == (not_below and not above)
 
 
 @given(st.sampled_from(TYPES), VALUES)

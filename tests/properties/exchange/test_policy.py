@@ -28,8 +28,10 @@ WILD = [
     ("income", "partial:year"),
     ("born", "whole"),
     ("blood", "value"),
-    ("income", "VALUE"),
+    ("born", "VALUE"),
 ]
+SCOPES = [frozenset({"attributes:request"})] * 4 + [frozenset(), frozenset({"audit:read"})]
+SUBJECTS = [SubjectStatus.ACTIVE] * 4 + list(SubjectStatus)
 DAYS = st.integers(-3, 3).map(lambda days: NOW + timedelta(days=days))
 
 
@@ -57,9 +59,7 @@ def questions(draw, *, asked=None, of=KEYS):
     consented = draw(pairs(KEYS, max_size=len(KEYS)) | st.just(KEYS))
     return a_question(
         request=replace(a_request(), attributes=requested),
-        scopes=draw(
-            st.sampled_from([frozenset({"attributes:request"})] * 4 + [frozenset(), frozenset({"audit:read"})])
-        ),
+        scopes=draw(st.sampled_from(SCOPES)),
         agency=draw(st.sampled_from(["housing-office"] * 5 + ["parking-office"])),
         agreement=draw(
             st.none()

@@ -140,6 +140,10 @@ DENIALS = {
         a_question(SALARY, consent=a_consent(scope=a_scope(("income", "at_least:30000")))),
         DenyReason.OUTSIDE_CONSENT,
     ),
+    "one of two required lines outside the consent": (
+        a_question(INCOME, SALARY, consent=a_consent(scope=a_scope(("income", "at_least:30000")))),
+        DenyReason.OUTSIDE_CONSENT,
+    ),
     "a weaker form where the value was given": (
         a_question(INCOME, consent=a_consent(scope=a_scope(("income", "value")))),
         DenyReason.OUTSIDE_CONSENT,
@@ -151,6 +155,10 @@ DENIALS = {
     "a consent to nothing": (a_question(consent=a_consent(scope=a_scope())), DenyReason.OUTSIDE_CONSENT),
     "a weaker form once too often": (
         a_question(INCOME, form_uses={("income", "at_least:30000"): 4}),
+        DenyReason.FORM_LIMIT,
+    ),
+    "one of two required lines once too often": (
+        a_question(INCOME, SALARY, form_uses={("income", "at_least:30000"): 4}),
         DenyReason.FORM_LIMIT,
     ),
     "a weaker form once too often, by law": (
