@@ -9,7 +9,7 @@ Outside ``environment = "development"`` insecure settings are refused (:meth:`Co
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -20,10 +20,12 @@ from urllib.parse import urlsplit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from exchange.context import Settings
+from exchange.context import UNNAMED_AUTHORITY, UNNAMED_OPERATOR, Settings
+from exchange.model import Organisation
 
 PREFIX = "CDX_"
-_NOT_OURS = ("CDX_TEST_", "CDX_DEMO_", "CDX_BENCH_")
+_NOT_OURS = ("CDX_TEST_", "CDX_DEMO_", "CDX_BENCH_", "CDX_PROVIDER_")
+_PARTS = ("name", "address", "contact", "url")
 
 Network = IPv4Network | IPv6Network
 
@@ -146,6 +148,14 @@ class Config:
     private_networks: Annotated[
         tuple[Network, ...], Setting(_networks, "private networks in which providers may be called, like 10.0.0.0/8")
     ] = ()
+    operator_name: Annotated[str | None, Setting(str, "who operates the exchange, for receipts")] = None
+    operator_address: Annotated[str | None, Setting(str, "its postal address")] = None
+    operator_contact: Annotated[str | None, Setting(str, "where its data protection officer is reached")] = None
+    operator_url: Annotated[str | None, Setting(_url, "its own pages")] = None
+    authority_name: Annotated[str | None, Setting(str, "the data protection authority, for receipts")] = None
+    authority_address: Annotated[str | None, Setting(str, "its postal address")] = None
+    authority_contact: Annotated[str | None, Setting(str, "where complaints are taken")] = None
+    authority_url: Annotated[str | None, Setting(_url, "its own pages")] = None
     request_lifetime_days: Annotated[int, Setting(_count(1, 365), "days until an undecided request lapses")] = 14
     redelivery_window_seconds: Annotated[
         int, Setting(_count(0, 86_400), "seconds in which a lost answer is sent again")
@@ -233,6 +243,9 @@ class Config:
             )
         if self.environment is not Environment.DEVELOPMENT and self.database_url.startswith("sqlite"):
             found.append("SQLite serves one machine: no second server can take over")
+        unnamed = [kind for kind in ("operator", "authority") if not all(getattr(self, f"{kind}_{p}") for p in _PARTS)]
+        if unnamed and self.environment is not Environment.DEVELOPMENT:
+            found.append(f"receipts do not say who the {' and the '.join(unnamed)} is: set CDX_OPERATOR_NAME and so on")
         return found
 
     @property
@@ -253,7 +266,13 @@ class Config:
             redelivery_window=timedelta(seconds=self.redelivery_window_seconds),
             integrate_within=timedelta(seconds=self.integrate_within_seconds),
             max_outbox=self.max_outbox,
+            operator=self._organisation("operator", UNNAMED_OPERATOR),
+            authority=self._organisation("authority", UNNAMED_AUTHORITY),
         )
+
+    def _organisation(self, kind: str, unnamed: Organisation) -> Organisation:
+        given = {part: getattr(self, f"{kind}_{part}") for part in _PARTS}
+        return replace(unnamed, **{part: value for part, value in given.items() if value})
 
     @property
     def vkey_file(self) -> Path:
@@ -304,7 +323,14 @@ def _from_file(path: str | None, faults: list[str]) -> dict[str, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         faults.append(f"CDX_CONFIG: {path} is not TOML: {exc}")
         return {}
-    return {PREFIX + name.upper(): _as_text(value) for name, value in document.items()}
+    raw: dict[str, str] = {}
+    for name, value in document.items():
+        # A table is a group of settings: [operator] name = … is CDX_OPERATOR_NAME.
+        members = (
+            {f"{name}_{part}": inner for part, inner in value.items()} if isinstance(value, dict) else {name: value}
+        )
+        raw |= {PREFIX + member.upper(): _as_text(inner) for member, inner in members.items()}
+    return raw
 
 
 def _as_text(value: Any) -> str:

@@ -5,7 +5,7 @@ Two kinds of process, told apart by the keys they hold: whoever serves or admini
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -22,6 +22,7 @@ from crypto.jose import SigningKey
 from crypto.keyset import KeyPurpose, Keyset
 from crypto.pseudonym import PseudonymKey
 from exchange.audit import log
+from exchange.audit.proofs import Prover
 from exchange.audit.sequencer import Sequencer
 from exchange.context import Exchange, Installation
 from exchange.database import Database
@@ -46,6 +47,7 @@ class Services:
     exchange: Exchange
     token_signer: SigningKey
     clock: Callable[[], datetime]
+    prover: Prover = field(default_factory=Prover)
 
     def close(self) -> None:
         """Close the database connections."""

@@ -4,14 +4,16 @@ Paths and bytes are those of C2SP tlog-tiles, so that any client of such logs ca
 they may be kept forever. The checkpoint is the only thing that moves.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from flask import Response
+from flask import Response, request
 
 from api.body import Blueprint
 from api.oauth.protect import authenticate_agency
 from api.oauth.scopes import Scope
+from api.problems import INVALID, ProblemError
 from api.services import services
+from api.v1.audit_schemas import ConsistencyAnswer, ConsistencyQuery, InclusionAnswer, InclusionQuery
 from crypto.errors import MalformedError
 from exchange.access import admit
 from exchange.audit import log
@@ -78,6 +80,38 @@ def entries(index: str) -> Response:
     with services().exchange.database.read() as connection:
         data = log.entries(connection, n, width)
     return Response(data, content_type=_BYTES)
+
+
+@blueprint.route("/proof/inclusion")
+@blueprint.doc(security=[])
+@blueprint.arguments(InclusionQuery, location="query")
+@blueprint.response(200, InclusionAnswer)
+def inclusion(query: dict[str, Any]) -> Any:
+    """Prove that an entry, named by `id` or by `index`, is in the log.
+
+    With `Accept: text/plain` the proof comes as a file (c2sp.org/tlog-proof), which `cdx log verify` checks offline.
+    """
+    if ("id" in query) == ("index" in query):
+        raise ProblemError(INVALID, "name one entry, by id or by index")
+    with services().exchange.database.read() as connection:
+        proof = services().prover.inclusion(
+            connection, entry_id=query.get("id"), index=query.get("index"), size=query.get("size")
+        )
+    if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
+        # The entry itself is for auditors.
+        return _answer(proof.to_text(with_entry=False), _TEXT, "no-store")
+    return proof.to_json()
+
+
+@blueprint.route("/proof/consistency")
+@blueprint.doc(security=[])
+@blueprint.arguments(ConsistencyQuery, location="query")
+@blueprint.response(200, ConsistencyAnswer)
+def consistency(query: dict[str, Any]) -> Any:
+    """Prove that the log only grew between two checkpoints."""
+    with services().exchange.database.read() as connection:
+        proof = services().prover.consistency(connection, old_size=query["old"], new_size=query.get("new"))
+    return proof.to_json()
 
 
 def _index(path: str) -> tuple[int, int]:

@@ -24,6 +24,10 @@ PRODUCTION = {
     "CDX_LOG_KEYSET_FILE": "/etc/cdx/log.keyset",
     "CDX_LOG_ROOT_KEY_FILE": "/run/secrets/log",
     "CDX_LOG_VKEY_FILE": "/etc/cdx/log.vkey",
+} | {
+    f"CDX_{kind}_{part}": "https://office.example" if part == "URL" else "Data Office"
+    for kind in ("OPERATOR", "AUTHORITY")
+    for part in ("NAME", "ADDRESS", "CONTACT", "URL")
 }
 
 
@@ -195,6 +199,18 @@ def test_limits_reach_the_exchange():
     assert config.settings.redelivery_window == timedelta(seconds=5)
     assert config.settings.integrate_within == timedelta(seconds=7)
     assert config.settings.max_outbox == 99
+
+
+def test_receipts_name_the_operator_and_the_authority(tmp_path):
+    settings = Config.from_env(PRODUCTION).settings
+    assert settings.operator.name == settings.authority.name == "Data Office"
+    assert settings.operator.url == "https://office.example"
+    unnamed = Config.from_env(PRODUCTION | {"CDX_AUTHORITY_CONTACT": ""})
+    assert any("authority" in line for line in unnamed.warnings())
+    path = tmp_path / "cdx.toml"
+    path.write_text('[operator]\nname = "Exchange Office"\n')
+    environ = {name: value for name, value in PRODUCTION.items() if name != "CDX_OPERATOR_NAME"}
+    assert Config.from_env(environ | {"CDX_CONFIG": str(path)}).settings.operator.name == "Exchange Office"
 
 
 def test_the_password_comes_from_its_file(tmp_path):
