@@ -45,27 +45,28 @@ MAX_DETAILS: Final = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
+# Pieces of the expression below; ``entry_batch`` is built of the same.
 _UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_ORG = "[a-z0-9][a-z0-9._-]{0,63}"
-_PURPOSE = "[a-z0-9][a-z0-9._-]{0,127}"
-_WORD = "[a-z][a-z_]{0,31}"
-_TYPE = rf"{_WORD}\.{_WORD}"
+ORG = "[a-z0-9][a-z0-9._-]{0,63}"
+PURPOSE = "[a-z0-9][a-z0-9._-]{0,127}"
+WORD = "[a-z][a-z_]{0,31}"
+TYPE = rf"{WORD}\.{WORD}"
 _HASH = "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"  # 32 bytes as base64url: the last letter carries four bits
 _NONCE = "[A-Za-z0-9_-]{21}[AQgw]"
-_TIME = "[1-9][0-9]{11,14}"  # milliseconds: no entry is older than 1973
+TIME = "[1-9][0-9]{11,14}"  # milliseconds: no entry is older than 1973
 
 # One expression for the whole entry: what it matches is canonical JSON with these members and no other (members of
 # ``d`` aside, whose order and escapes only a decoder can judge).
 _ENTRY = re.compile(
     r'\{(?:"d":(?P<d>\{[^{}]+\}),)?'
-    rf'"id":"(?P<id>{_UUID7})","n":"{_NONCE}","org":"(?P<org>{_ORG})","out":"(?P<out>{_WORD})"'
-    rf'(?:,"pur":"(?P<pur>{_PURPOSE})")?(?:,"req":"(?P<req>{_UUID})")?'
-    rf',"sd":\["(?P<sd>{_HASH}(?:","{_HASH})*)"\],"ts":(?P<ts>{_TIME}),"typ":"(?P<typ>{_TYPE})","v":1\}}'.encode()
+    rf'"id":"(?P<id>{_UUID7})","n":"{_NONCE}","org":"(?P<org>{ORG})","out":"(?P<out>{WORD})"'
+    rf'(?:,"pur":"(?P<pur>{PURPOSE})")?(?:,"req":"(?P<req>{_UUID})")?'
+    rf',"sd":\["(?P<sd>{_HASH}(?:","{_HASH})*)"\],"ts":(?P<ts>{TIME}),"typ":"(?P<typ>{TYPE})","v":1\}}'.encode()
 )
 
-_is_org = re.compile(_ORG).fullmatch
-_is_purpose = re.compile(_PURPOSE).fullmatch
+_is_org = re.compile(ORG).fullmatch
+_is_purpose = re.compile(PURPOSE).fullmatch
 _is_detail_name = re.compile("[a-z][a-z0-9_]{0,31}").fullmatch
 _is_detail_text = re.compile(r"[^\x00-\x1f\x7f{}]{1,512}").fullmatch
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from crypto.errors import MalformedError
 from crypto.merkle import HASH_BYTES, Frontier
-from exchange.audit.entry import match_entry
+from exchange.audit.entry_batch import malformed_entries
 from exchange.audit.sources import Source
 from exchange.audit.tiles import (
     TILE_BYTES,
@@ -60,17 +60,15 @@ def read_tile(source: Source, level: int, n: int, width: int) -> bytes:
 
 def check_tile(source: Source, n: int, width: int) -> CheckedTile:
     """Read a bundle of entries, check the form of each, hash them, and compare with the stored tile."""
-    faults = []
+    faults: list[str] = []
     path = entries_path(n, width)
     try:
         bodies = _read_bundle(source, n, width)
     except MalformedError as exc:
         return CheckedTile(n=n, hashes=b"", faults=(f"{path}: {exc}",))
-    for index, body in enumerate(bodies, start=n * TILE_WIDTH):
-        try:
-            match_entry(body)
-        except MalformedError as exc:
-            faults.append(f"entry {index} ({path}): {exc}")
+    faults.extend(
+        f"entry {n * TILE_WIDTH + position} ({path}): {fault}" for position, fault in malformed_entries(bodies)
+    )
     hashes = b"".join([sha256(b"\x00" + body).digest() for body in bodies])
     faults.extend(_compare(source, 0, n, hashes))
     return CheckedTile(n=n, hashes=hashes, faults=tuple(faults))
