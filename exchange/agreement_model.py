@@ -108,5 +108,5 @@ def add_duration(start: datetime, duration: str) -> datetime:
     try:
         moved = start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))
         return moved + timedelta(days=days, weeks=weeks)
-    except OverflowError as exc:
+    except (OverflowError, ValueError) as exc:
         raise ValueError("the duration leaves the calendar") from exc

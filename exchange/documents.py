@@ -69,8 +69,7 @@ def read_document(text: str, schema: str) -> Document:
     """
     document = _Reader(text).read()
     document.refuse_faults()
-    for error in _validator(schema).iter_errors(document.body):
-        document.fault(tuple(error.absolute_path), _in_words(error))
+    _check_shape(document, schema)
     document.refuse_faults()
     return document
 
@@ -78,9 +77,16 @@ def read_document(text: str, schema: str) -> Document:
 def faults_of(body: Any, schema: str) -> list[str]:
     """What a schema finds wrong with data that came from elsewhere than a file."""
     document = Document(body, {})
-    for error in _validator(schema).iter_errors(body):
-        document.fault(tuple(error.absolute_path), _in_words(error))
+    _check_shape(document, schema)
     return sorted({what.partition(", ")[2] for _, what in document.faults})
+
+
+def _check_shape(document: Document, schema: str) -> None:
+    for error in _validator(schema).iter_errors(document.body):
+        path = tuple(error.absolute_path)
+        if "propertyNames" in error.absolute_schema_path:
+            path = (*path, cast("str", error.instance))  # the fault is in the name itself
+        document.fault(path, _in_words(error))
 
 
 @cache
