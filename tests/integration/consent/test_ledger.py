@@ -329,9 +329,22 @@ def test_a_clock_that_runs_behind_does_not_turn_a_record_back(connection):
     consent_id = given(connection, at=NOW + DAY)
     appended = ledger(connection, NOW).withdraw(consent_id, subject_ref=SUBJECT_REF, manner=MANNER, actor=SUBJECT)
     assert appended[0].at == NOW + DAY
-    once = given(connection, at=NOW + DAY, valid_from=NOW, uses=1)
-    _, events = ledger(connection, NOW + DAY).use(once, version=2)
-    assert events[0].at == NOW + DAY
+    once = given(connection, uses=1)
+    ahead = ledger(connection, NOW + DAY)
+    ahead.pause(once, subject_ref=SUBJECT_REF, actor=SUBJECT)
+    ahead.resume(once, subject_ref=SUBJECT_REF, actor=SUBJECT)
+    _, events = ledger(connection, NOW).use(once, version=4)
+    assert (kinds(events), events[0].at) == (["USED_UP"], NOW + DAY)
+    assert status(connection, once) is S.USED_UP
+
+
+def test_a_reader_without_a_lock_sees_one_state(connection, monkeypatch):
+    consent_id = given(connection)
+    read_before = store.find(connection, consent_id)
+    ledger(connection).pause(consent_id, subject_ref=SUBJECT_REF, actor=SUBJECT)
+    monkeypatch.setattr(store, "find", lambda *_: read_before)
+    record = ledger(connection).record(consent_id)
+    assert (record.status, record.version) == (S.GIVEN, 2)
 
 
 def test_explicit_consent_keeps_its_ground(connection):

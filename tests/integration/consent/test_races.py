@@ -150,6 +150,18 @@ def test_two_renewals_at_once(database):
         assert len(in_force(database)) == 1
 
 
+@pytest.mark.invariant(5)
+def test_a_renewal_against_a_giving_does_not_deadlock(database):
+    for _ in range(2 * ROUNDS):
+        # The one in force has the greater id: whoever locked it first would meet the other head-on.
+        asked, permitted = sorted((done(database, ask), done(database, ask)))
+        done(database, giving(permitted))
+        results = at_once(database, renewal(permitted), giving(asked))
+        assert isinstance(results[1], list | ConsentConflictError)
+        assert isinstance(results[0], list | IllegalTransitionError | ConsentConflictError)
+        assert len(in_force(database)) == 1
+
+
 def test_the_end_of_the_agreement_against_a_giving(database):
     for _ in range(ROUNDS):
         first, second = done(database, given), done(database, ask)

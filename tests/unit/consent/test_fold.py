@@ -144,6 +144,12 @@ def test_a_stored_giving_that_departs_from_the_terms_does_not_fold(fault, conten
         replay([event(E.REQUESTED, 1), event(E.GIVEN, 2, content=content)])
 
 
+def test_a_giving_does_not_begin_after_its_own_end():
+    content = replace(GIVING, valid_from=NOW, valid_until=NOW + DAY)
+    with pytest.raises(InconsistentConsentError):
+        replay([event(E.REQUESTED, 1), event(E.GIVEN, 2, at=NOW + DAY, content=content)])
+
+
 def test_a_giving_cannot_take_more_uses_than_asked():
     asked = event(E.REQUESTED, 1, content=replace(REQUEST, terms=replace(TERMS, uses=2)))
     for uses in (None, 3):
