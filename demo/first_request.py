@@ -3,8 +3,8 @@
     python first_request.py --key-file client.json --url https://exchange.example --subject national-id:VAL-146889-1
         --agreement housing-benefit --purpose housing_benefit full_name birth_date=at_least:18
 
-It needs the packages httpx, PyJWT, cryptography and joserfc. The first time, the person has to be asked and the request
-waits. Run the same command again once she has allowed it, and the answer is collected.
+It needs the packages httpx, PyJWT (with cryptography) and joserfc. The first time, the person has to be asked and the
+request waits. Run the same command again once she has allowed it, and the answer is collected.
 """
 
 import argparse
@@ -18,10 +18,8 @@ from typing import Any
 
 import httpx
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwe
 from joserfc.jwk import ECKey
-from jwt.algorithms import ECAlgorithm
 
 
 class Exchange:
@@ -29,17 +27,15 @@ class Exchange:
 
     def __init__(self, url: str, client: dict[str, Any]) -> None:
         self.http = httpx.Client(base_url=url, timeout=20)
-        self.client = client  # what the key file says: client_id, agency, keys
-        self.keys = {key["use"]: key for key in client["keys"]}  # "sig" signs for us, "enc" opens answers
+        self.client = client  # client_id, agency, and three private keys: signing, dpop, encryption
         self.metadata = checked(self.http.get("/.well-known/oauth-authorization-server")).json()
-        # Each call is signed with this key too (DPoP, RFC 9449): a stolen token is worth nothing without it.
-        self.dpop_key = ec.generate_private_key(ec.SECP256R1())
         self.token = ""
 
     def fetch_token(self, scope: str) -> None:
         """Prove who we are with a signature (private_key_jwt, RFC 7523) and get an access token."""
-        us, key, now, jti = self.client["client_id"], self.keys["sig"], int(time.time()), str(uuid.uuid4())
-        claims = {"iss": us, "sub": us, "aud": self.metadata["issuer"], "iat": now, "exp": now + 60, "jti": jti}
+        us, key, now = self.client["client_id"], self.client["signing"], int(time.time())
+        claims = {"iss": us, "sub": us, "aud": self.metadata["issuer"], "iat": now, "exp": now + 60}
+        claims["jti"] = str(uuid.uuid4())
         url = self.metadata["token_endpoint"]
         form = {
             "grant_type": "client_credentials",
@@ -57,23 +53,25 @@ class Exchange:
         return checked(self.http.request(method, url, json=body, headers=sent))
 
     def proof(self, method: str, url: str) -> str:
-        """A proof that we hold the DPoP key: good once, for this call."""
+        """A proof that we hold the DPoP key (RFC 9449), good once and for this call: a token alone is worth nothing."""
         claims = {"htm": method, "htu": url, "iat": int(time.time()), "jti": str(uuid.uuid4())}
         if self.token:
             claims["ath"] = urlsafe_b64encode(hashlib.sha256(self.token.encode()).digest()).rstrip(b"=").decode()
-        jwk = ECAlgorithm.to_jwk(self.dpop_key.public_key(), as_dict=True)
-        return jwt.encode(claims, self.dpop_key, "ES256", {"typ": "dpop+jwt", "jwk": jwk})
+        key = self.client["dpop"]
+        public = {name: key[name] for name in ("kty", "crv", "x", "y")}
+        return jwt.encode(claims, jwt.PyJWK(key).key, key["alg"], {"typ": "dpop+jwt", "jwk": public})
 
     def open(self, sealed: str) -> dict[str, Any]:
         """Decrypt an answer with our key, and check that the exchange signed it, for us, just now."""
-        opened = jwe.decrypt_compact(sealed, ECKey.import_key(self.keys["enc"]), algorithms=["ECDH-ES", "A256GCM"])
+        key = ECKey.import_key(self.client["encryption"])
+        opened = jwe.decrypt_compact(sealed, key, algorithms=["ECDH-ES", "A256GCM"])
         token = (opened.plaintext or b"").decode()
         header = jwt.get_unverified_header(token)
         if header["typ"] != "cdx-answer+jwt":
             raise SystemExit(f"A {header['typ']} is no answer.")
         published = checked(self.http.get(self.metadata["jwks_uri"])).json()
-        key = jwt.PyJWKSet.from_dict(published)[header["kid"]]
-        return jwt.decode(token, key, ["ES256"], audience=self.client["agency"], issuer=self.metadata["issuer"])
+        signer = jwt.PyJWKSet.from_dict(published)[header["kid"]]
+        return jwt.decode(token, signer, ["ES256"], audience=self.client["agency"], issuer=self.metadata["issuer"])
 
 
 def checked(answer: httpx.Response) -> httpx.Response:
@@ -88,11 +86,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Ask the exchange about a person.")
     parser.add_argument("attributes", nargs="+", metavar="NAME[=FORM]", help="full_name, birth_date=at_least:18 …")
     parser.add_argument("--key-file", type=Path, required=True, help="private keys, from: cdx sandbox client")
-    for name in ("--url", "--subject", "--agreement", "--purpose"):
+    parser.add_argument("--url", help="address of the exchange; left out: the one in the key file")
+    for name in ("--subject", "--agreement", "--purpose"):
         parser.add_argument(name, required=True)
     parser.add_argument("--case", default="first-request-1", help="your reference; another case is another request")
     options = parser.parse_args()
-    exchange = Exchange(options.url, json.loads(options.key_file.read_text()))
+    client = json.loads(options.key_file.read_text())
+    exchange = Exchange(options.url or client["issuer"], client)
     exchange.fetch_token("attributes:request")
     scheme, _, identifier = options.subject.partition(":")
     asked = (attribute.partition("=") for attribute in options.attributes)

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import httpx
 
 from demo.story import WrongError
+
+T = TypeVar("T")
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -31,17 +34,18 @@ def free_port(preferred: int) -> int:
     raise WrongError("this machine has no free port")
 
 
-def wait_until(holds: Callable[[], object], what: str, *, seconds: float = START_SECONDS) -> None:
-    """Look again and again until it holds.
+def wait_until(look: Callable[[], T], what: str, *, seconds: float = START_SECONDS) -> T:
+    """Look again and again until something is there, and give that.
 
     Raises:
-        WrongError: it did not hold in time.
+        WrongError: there was nothing in time.
     """
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not (found := look()):
         if time.monotonic() > deadline:
             raise WrongError(f"{what}: not after {seconds:.0f} seconds")
         time.sleep(_POLL_SECONDS)
+    return found
 
 
 class Servers:

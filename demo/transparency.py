@@ -68,3 +68,31 @@ def require_included(leaf_hash: bytes, index: int, proof: Sequence[bytes], check
             found = hashlib.sha256(b"\x01" + found + sibling).digest()
         place, last = place >> 1, last >> 1
     require(last == 0 and found == checkpoint.root, "the proof does not lead to the root of the checkpoint")
+
+
+def require_consistent(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
+    """Check that a log only grew between two checkpoints (RFC 9162 §2.1.4.2).
+
+    Raises:
+        WrongError: something that was in the log was changed or taken out.
+    """
+    require(old.origin == new.origin and 0 < old.size <= new.size, "the checkpoints are not of one growing log")
+    if old.size == new.size:
+        require(old.root == new.root and not proof, "two checkpoints of one size differ")
+        return
+    place, last, path = old.size - 1, new.size - 1, list(proof)
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    # A power of two is a whole subtree: its root is known and left out of the proof.
+    older = newer = old.root if old.size & (old.size - 1) == 0 else path.pop(0)
+    for sibling in path:
+        require(last > 0, "the proof is too long")
+        if place & 1 or place == last:
+            older = hashlib.sha256(b"\x01" + sibling + older).digest()
+            newer = hashlib.sha256(b"\x01" + sibling + newer).digest()
+            while not place & 1 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            newer = hashlib.sha256(b"\x01" + newer + sibling).digest()
+        place, last = place >> 1, last >> 1
+    require(last == 0 and (older, newer) == (old.root, new.root), "the log was rewritten between the checkpoints")

@@ -3,6 +3,7 @@
 Only public libraries and the published interface: what works here works for everybody.
 """
 
+import base64
 import json
 import time
 import uuid
@@ -74,6 +75,12 @@ class Walk:
         self.http = httpx.Client(base_url=self.exchange, trust_env=False, timeout=20)
         self.citizen = Citizen(self.http, identity_provider=self.identity_provider, client_id=self.audience)
         self.consent = ""
+        self.checkpoint = ""  # the one that the first proof led to
+
+    def proof_of(self, entry: str) -> dict[str, Any] | None:
+        """Anybody may ask the log for a proof; None: the entry is not integrated yet."""
+        answer = self.http.get("/audit/proof/inclusion", params={"id": entry})
+        return None if answer.status_code == httpx.codes.NOT_FOUND else _require(answer, 200)
 
     def ask(self, lines: list[dict[str, Any]], **more: Any) -> Response:
         """The housing office asks about Mara."""
@@ -123,12 +130,17 @@ def live_registry(walk: Walk) -> None:
 def history_and_withdrawal(walk: Walk) -> None:
     """The citizen looks, and takes the permission back."""
     walk.story.part("The citizen stays in charge")
-    found = walk.citizen.history()["disclosures"]
+    page = wait_until(lambda: _proved_history(walk), "all disclosures are in the log", seconds=_INTEGRATED_SECONDS)
+    found, checkpoint = page["disclosures"], open_checkpoint(page["checkpoint"], walk.vkey)
+    for one in found:
+        leaf, hashes = one["proof"]["leaf"].encode(), [bytes.fromhex(value) for value in one["proof"]["hashes"]]
+        require_included(hash_leaf(leaf), one["proof"]["index"], hashes, checkpoint)
+        require(walk.mara.name.encode() not in leaf, "an entry of the log names the person")
     seen = [(one["agency"], len(one["attributes"])) for one in reversed(found)]
     require(seen == EXPECTED_HISTORY, f"the history shows {seen}")
     walk.story.proved(
         f"Mara sees all {len(found)} disclosures: who, when, which attributes, why",
-        "none more, none less; each with proof",
+        "each is proved to be in the log, and no entry names her",
     )
     withdrawn = walk.citizen.withdraw(walk.consent)
     require(withdrawn["status"] == "WITHDRAWN", f"the consent is {withdrawn['status']}")
@@ -237,22 +249,15 @@ def _prove(walk: Walk, answer: Answer) -> None:
     receipt = answer.receipt
     promised = (receipt["integrate_by"] - receipt["accepted_at"]) / 1000
     walk.story.proved("The receipt in the answer holds", f"signed promise: in the log within {promised:.0f} seconds")
-    found: dict[str, Any] = {}
-
-    def integrated() -> bool:
-        found.update(walk.citizen.history())
-        return bool(_disclosure(found, answer.disclosure).get("proof"))
-
-    wait_until(integrated, "the disclosure is in the log", seconds=_INTEGRATED_SECONDS)
-    proof = _disclosure(found, answer.disclosure)["proof"]
+    found = wait_until(lambda: walk.proof_of(receipt["id"]), "the log holds the entry", seconds=_INTEGRATED_SECONDS)
     checkpoint = open_checkpoint(found["checkpoint"], walk.vkey)
-    require(hash_leaf(proof["leaf"].encode()) == answer.leaf_hash, "the log holds another entry than the receipt says")
-    hashes = [bytes.fromhex(one) for one in proof["hashes"]]
-    require_included(answer.leaf_hash, proof["index"], hashes, checkpoint)
-    require(walk.mara.name not in proof["leaf"], "the public entry names the person")
+    hashes = [base64.b64decode(one) for one in found["hashes"]]
+    require(receipt["origin"] == checkpoint.origin, "the receipt is for another log")
+    require_included(answer.leaf_hash, found["index"], hashes, checkpoint)
+    walk.checkpoint = found["checkpoint"]
     walk.story.proved(
-        f"The disclosure is entry {proof['index']} of {checkpoint.size} in the public log",
-        f"inclusion proof of {len(hashes)} hashes leads to the signed checkpoint; the entry names nobody",
+        f"The disclosure is entry {found['index']} of {checkpoint.size} in the public log",
+        f"checked here: {len(hashes)} hashes lead from the receipt to the signed checkpoint",
     )
     consent = walk.citizen.receipt(walk.consent)
     claims = walk.housing.verify_consent_receipt(consent["signed"])
@@ -300,8 +305,10 @@ def _attack(walk: Walk) -> None:
     walk.story.proved("A call recorded on the way and sent again is refused", "401: a DPoP proof is good once")
 
 
-def _disclosure(history: dict[str, Any], disclosure: str) -> dict[str, Any]:
-    return next((one for one in history["disclosures"] if one["id"] == disclosure), {})
+def _proved_history(walk: Walk) -> dict[str, Any] | None:
+    """The history once every line of it has its proof; an entry is integrated a moment after it was accepted."""
+    page = walk.citizen.history()
+    return page if all(one["proof"] for one in page["disclosures"]) else None
 
 
 def _require(answer: Response, status: int) -> dict[str, Any]:
