@@ -164,9 +164,9 @@ def erase_rows(connection: Connection, ref: UUID) -> dict[str, int]:
         table.name: connection.execute(delete(table).where(table.c.subject_ref == ref)).rowcount
         for table in (attribute_value, subject_key, subject_identifier, pseudonym, form_use, access_token)
     }
-    # The request stays as evidence that it came; what was sealed in it goes.
+    # The request stays as evidence that it came; what was sealed in it goes, and nobody can hand it over any more.
     counts[attribute_request.name] = connection.execute(
-        update(attribute_request).where(attribute_request.c.subject_ref == ref).values(details=b"")
+        update(attribute_request).where(attribute_request.c.subject_ref == ref).values(details=b"", reference_hash=None)
     ).rowcount
     return counts
 
@@ -206,7 +206,7 @@ def keep_import_place(
         },
         where=import_progress.c.next_line == expected,
     )
-    return connection.execute(statement).rowcount == 1
+    return connection.execute(statement.returning(import_progress.c.next_line)).first() is not None
 
 
 def forget_import(connection: Connection, file_digest: str) -> None:

@@ -104,7 +104,9 @@ def assert_values_match_the_log(house: House, ref: UUID) -> None:
     exchange = house.exchange
     history = audit_tables.audit_subject_entry
     with exchange.database.read() as connection:
-        own = {row.entry_id for row in connection.execute(select(history.c.entry_id).where(history.c.subject_ref == ref))}
+        own = {
+            row.entry_id for row in connection.execute(select(history.c.entry_id).where(history.c.subject_ref == ref))
+        }
     said: dict[str, str] = {}
     for entry in entries(house):
         if entry.id in own and entry.type == "subject.written":

@@ -1,13 +1,13 @@
 """People and their values: created once, written by whom the catalogue names, sealed, versioned and logged."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
 
 from crypto.errors import CryptoError
-from exchange import subjects, tables
-from exchange.errors import SubjectErasedError, UnknownAgencyError, UnknownSubjectError
+from exchange import agencies, subjects, tables
+from exchange.errors import UnknownAgencyError, UnknownSubjectError
 from exchange.model import HeldValue, Status, SubjectName, SubjectStatus
 from exchange.subjects import InvalidRecordError, SubjectMovedError, SubjectRecord
 from tests.house import ANNA, BEN, HOUSING, House
@@ -58,9 +58,7 @@ def test_absence_is_as_long_as_a_value(house: House):
     ref = house.people[ANNA]
     value = tables.attribute_value
     with house.exchange.database.read() as connection:
-        lengths = set(
-            connection.execute(select(func.length(value.c.ct)).where(value.c.subject_ref == ref)).scalars()
-        )
+        lengths = set(connection.execute(select(func.length(value.c.ct)).where(value.c.subject_ref == ref)).scalars())
     assert lengths == {46 + 128}
 
 
@@ -77,7 +75,7 @@ def test_every_write_bumps_the_version_and_leaves_the_rest_alone(house: House):
 
 def test_an_identifier_is_found_however_it_is_spelt_and_only_under_its_scheme(house: House):
     ref = house.people[ANNA]
-    assert find(house, SubjectName(scheme="national-id", id=" val 100001–7 ")) == ref
+    assert find(house, SubjectName(scheme="national-id", id=" val 100001\u20137 ")) == ref
     assert find(house, SubjectName(scheme="passport", id=ANNA.id)) is None
     assert find(house, CARL) is None
     assert find(house, SubjectName(scheme="sub", id=ANNA.id)) is None
@@ -144,13 +142,14 @@ def test_the_same_person_twice_in_one_write_is_refused(house: House):
     for who, other in ((ANNA, ANNA), (CARL, SubjectName(scheme=CARL.scheme, id=CARL.id.lower()))):
         with pytest.raises(InvalidRecordError, match="same person"):
             subjects.write_values(
-                house.exchange, REGISTER, [record(who, household_size=1), record(other, household_size=2)], house.clock()
+                house.exchange,
+                REGISTER,
+                [record(who, household_size=1), record(other, household_size=2)],
+                house.clock(),
             )
 
 
 def test_a_provider_that_is_unknown_or_suspended_writes_nothing(house: House):
-    from exchange import agencies
-
     agencies.set_agency_status(house.exchange, REGISTER, Status.SUSPENDED, house.clock())
     with pytest.raises(UnknownAgencyError):
         subjects.write_values(house.exchange, REGISTER, [record(ANNA, household_size=1)], house.clock())
@@ -200,25 +199,15 @@ def test_a_status_is_changed_and_logged_with_its_kind_sealed(house: House):
         )
 
 
-def test_a_hundred_writes_of_the_same_new_people_make_each_person_once(house: House):
+def test_many_writes_of_the_same_new_people_make_each_person_once(house: House):
     names = [SubjectName(scheme="national-id", id=f"VAL-2000{n:02d}-0") for n in range(5)]
-    faults: list[BaseException] = []
 
     def write(turn: int) -> None:
         rows = [record(who, household_size=turn) for who in (names if turn % 2 else reversed(names))]
-        try:
-            subjects.write_values(house.exchange, REGISTER, rows, house.clock())
-        except SubjectErasedError:  # pragma: no cover - others won each of the attempts
-            pass
-        except BaseException as exc:
-            faults.append(exc)
+        subjects.write_values(house.exchange, REGISTER, rows, house.clock())
 
-    threads = [threading.Thread(target=write, args=(turn,)) for turn in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not faults
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(20)))
     refs = [find(house, who) for who in names]
     assert len(set(refs)) == 5
     with house.exchange.database.read() as connection:
