@@ -38,10 +38,7 @@ def create_api_app(services: Services) -> Flask:
         MAX_CONTENT_LENGTH=config.max_body_bytes,
         MAX_FORM_MEMORY_SIZE=config.max_body_bytes,
         PROPAGATE_EXCEPTIONS=False,
-        API_TITLE="Citizen Data Exchange",
-        API_VERSION="1",
-        OPENAPI_VERSION="3.1.0",
-        API_SPEC_OPTIONS=_spec_options(config.public_url),
+        **_api_settings(config.public_url),
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     telemetry.register(app)
@@ -53,6 +50,25 @@ def create_api_app(services: Services) -> Flask:
     problems.register(app)
     app.after_request(_harden)
     return app
+
+
+def openapi_document(public_url: str) -> dict[str, Any]:
+    """The description of the API by itself: needs no installation."""
+    app = Flask("api", static_folder=None)
+    app.config.update(_api_settings(public_url))
+    api = _Api(app)
+    for blueprint in v1.blueprints():
+        api.register_blueprint(blueprint)
+    return docs_pages.describe(api)
+
+
+def _api_settings(public_url: str) -> dict[str, Any]:
+    return {
+        "API_TITLE": "Citizen Data Exchange",
+        "API_VERSION": "1",
+        "OPENAPI_VERSION": "3.1.0",
+        "API_SPEC_OPTIONS": _spec_options(public_url),
+    }
 
 
 class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types

@@ -16,6 +16,7 @@ import structlog
 from flask import Flask, Response, g, request
 
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_OUR_PACKAGES: Final = frozenset({"api", "exchange", "consent", "crypto"})  # their messages hold ids and codes only
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 CORRELATION_HEADER: Final = "X-Correlation-Id"
 
@@ -39,14 +40,18 @@ def configure_logging(level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
+    for name in _OUR_PACKAGES:
+        logging.getLogger(name).setLevel(threshold)
 
 
 class _LibraryLine(logging.Formatter):
     """A library's line without what it interpolates: an argument may be anybody's name."""
 
     def format(self, record: logging.LogRecord) -> str:
+        ours = record.name.partition(".")[0] in _OUR_PACKAGES
+        told = record.getMessage() if ours else str(record.msg)
         event: dict[str, Any] = {
-            "event": str(record.msg) if record.args else "message of a library",
+            "event": told if ours or record.args else "message of a library",
             "level": record.levelname.lower(),
             "logger": record.name,
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),

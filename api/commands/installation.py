@@ -1,0 +1,132 @@
+"""``cdx init``, ``config``, ``db``, ``keys``, ``openapi``."""
+
+import json
+
+import click
+from rich.table import Table
+from sqlalchemy import func, select
+
+from api import schema
+from api.app import openapi_document
+from api.commands.context import err, keep_files_private, load_config, opened, out
+from api.config import PREFIX, REQUIRED, ConfigError, settings
+from api.keyfiles import PURPOSES, key_files, read_keyset
+from api.wiring import initialise
+from exchange.database import Database
+from exchange.tables import kek, subject_key
+
+
+@click.command("init")
+def init() -> None:
+    """Make a new installation: keys, tables, the operator's key and an empty audit log.
+
+    Interrupted, it can be run again. It never replaces keys or an installation that are there.
+    """
+    keep_files_private()
+    services = initialise(load_config())
+    services.close()
+    config = services.config
+    out.print(f"The installation {services.exchange.installation.id} is ready.")
+    for name in PURPOSES:
+        files = key_files(config, name)
+        out.print(f"  {name} keys     {files.keyset} (opened by {files.root})")
+    out.print(f"  log key      {config.vkey_file} (public: give it to whoever verifies the log)")
+    out.print("Keep copies of the keys apart from the database: without them nobody reads what it holds, you included.")
+    out.print("Next: cdx catalogue load FILE, then cdx serve")
+
+
+@click.group("config")
+def config_group() -> None:
+    """Look at the settings."""
+
+
+@config_group.command("check")
+def config_check() -> None:
+    """Check settings, key files and the database, and list every fault."""
+    config = load_config()
+    faults = []
+    for name in PURPOSES:
+        if getattr(config, f"{name}_keyset_file") or config.unsafe_local_keys_dir:
+            try:
+                read_keyset(key_files(config, name))
+            except ConfigError as exc:
+                faults += exc.faults
+    database = Database(config.connect_url())
+    try:
+        found = schema.current(database)
+        if found != schema.head():
+            faults.append(f"the database's schema is {found or 'missing'}: run `cdx init` or `cdx db upgrade`")
+        else:
+            database.assert_durable()
+    finally:
+        database.dispose()
+    if faults:
+        raise ConfigError(faults)
+    out.print(
+        f"The {config.environment.value} configuration for {config.public_url} is complete; keys and database fit."
+    )
+
+
+@config_group.command("show")
+def config_show() -> None:
+    """List all settings with their meaning; nothing needs to be set for this."""
+    table = Table("setting", "meaning")
+    for name, setting in settings().items():
+        required = " (required)" if name in REQUIRED else ""
+        table.add_row(PREFIX + name.upper(), setting.help + required)
+    out.print(table)
+
+
+@click.group("db")
+def db_group() -> None:
+    """Look after the database."""
+
+
+@db_group.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the tables to the state that this version needs. Safe to run twice, or from two machines at once."""
+    keep_files_private()
+    config = load_config()
+    schema.upgrade(config.connect_url())
+    out.print(f"The database is at {schema.head()}.")
+
+
+@click.group("keys")
+def keys_group() -> None:
+    """Look after keys."""
+
+
+@keys_group.command("status")
+def keys_status() -> None:
+    """Show which keys there are and what they are for. No key is ever printed."""
+    with opened() as services:
+        table = Table("keyset", "purpose", "key", "algorithm", "status", "made")
+        for name in PURPOSES:
+            try:
+                keyset = read_keyset(key_files(services.config, name))
+            except ConfigError as exc:
+                err.print(f"The {name} keys are not readable here: {exc}")
+                continue
+            for key in sorted(keyset.keys, key=lambda key: (key.purpose, not key.is_primary)):
+                status = f"{key.status.value}, primary" if key.is_primary else key.status.value
+                made = key.created_at.strftime("%Y-%m-%d %H:%M")
+                table.add_row(name, key.purpose.value, key.kid, key.algorithm, status, made)
+        out.print(table)
+        with services.exchange.database.read() as connection:
+            rows = connection.execute(
+                select(kek.c.epoch, kek.c.status, func.count(subject_key.c.kid).label("wrapped"))
+                .outerjoin(subject_key, subject_key.c.epoch == kek.c.epoch)
+                .group_by(kek.c.epoch, kek.c.status)
+                .order_by(kek.c.epoch)
+            ).all()
+        for row in rows:
+            out.print(f"key epoch {row.epoch}: {row.status}, wraps {row.wrapped} personal keys")
+
+
+@click.command("openapi")
+def openapi() -> None:
+    """Print the description of the API (OpenAPI 3.1)."""
+    out.print(json.dumps(openapi_document("https://exchange.example"), indent=2))
+
+
+COMMANDS = (init, config_group, db_group, keys_group, openapi)

@@ -1,0 +1,72 @@
+"""Opens what is sealed, for ``cdx log verify --database``: whether it opens, never what it says."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, select
+
+from crypto.errors import CryptoError
+from crypto.fields import open_field, sealed_kid
+from exchange.context import Exchange
+from exchange.errors import ExchangeError
+from exchange.model import SubjectStatus
+from exchange.tables import attribute_request, attribute_value, subject, subject_identifier
+
+# Per table: record id, owner of the key, column it is bound to (None: the attribute's name), version, sealed bytes.
+_identifier, _value, _request = subject_identifier.c, attribute_value.c, attribute_request.c
+_SEALED: Final[dict[str, tuple[Select[Any], str | None]]] = {
+    "subject_identifier": (
+        select(_identifier.id, _identifier.subject_ref, _identifier.version, _identifier.ct),
+        "ct",
+    ),
+    "attribute_value": (
+        select(_value.id, _value.subject_ref, _value.version, _value.ct, _value.attribute),
+        None,
+    ),
+    "attribute_request": (
+        select(_request.id, _request.sealed_by.label("subject_ref"), _request.details.label("ct")),
+        "details",
+    ),
+}
+
+
+class Opener:
+    """Opens sealed columns of one transaction."""
+
+    def __init__(self, exchange: Exchange, connection: Connection) -> None:
+        self._exchange = exchange
+        self._connection = connection
+
+    def unseal(self, owner_ref: UUID, entry_id: UUID, ct: bytes) -> bytes | None:
+        """The openings of an entry; None: their owner was erased.
+
+        Raises:
+            CryptoError, ExchangeError: they do not open.
+        """
+        if self._is_erased(owner_ref):
+            return None
+        return self._open("audit_opening", "ct", owner_ref, entry_id, 1, ct)
+
+    def check(self, table: str) -> Iterator[str]:
+        """A sentence for each row of ``table`` that does not open."""
+        statement, column = _SEALED[table]
+        for row in self._connection.execute(statement.execution_options(yield_per=1000)):
+            version = row.version if "version" in row._fields else 1
+            try:
+                self._open(table, column or row.attribute, row.subject_ref, row.id, version, row.ct)
+            except (CryptoError, ExchangeError):
+                if not self._is_erased(row.subject_ref):
+                    yield f"row {row.id} does not open"
+
+    def _open(  # the parts of a field's address, in its order
+        self, table: str, column: str, owner_ref: UUID, record_id: UUID, version: int, ct: bytes
+    ) -> bytes:
+        keyring = self._exchange.keyring
+        key = keyring.load(self._connection, owner_ref, kid=sealed_kid(ct))
+        address = keyring.address(table, column, subject_ref=owner_ref, record_id=record_id, version=version)
+        return open_field(key, ct, address=address)
+
+    def _is_erased(self, ref: UUID) -> bool:
+        status = self._connection.execute(select(subject.c.status).where(subject.c.ref == ref)).scalar()
+        return status == SubjectStatus.ERASED.value

@@ -1,0 +1,114 @@
+"""``cdx serve`` and ``cdx worker``."""
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Final
+
+import click
+import structlog
+
+from api import supervisor
+from api.commands.context import err, keep_files_private, load_config, out
+from api.commands.web_process import arguments
+from api.config import Config, ConfigError
+from api.telemetry import configure_logging
+from api.wiring import LogServices, open_log, open_services
+from exchange.access import purge
+from exchange.errors import DatabaseError, InconsistentLogError
+
+PURGE_SECONDS: Final = 60.0
+_STOPPED_ON_DOUBT: Final = 3
+
+
+@click.command("serve")
+@click.option("--web-only", is_flag=True, help="Serve without a sequencer: another machine runs `cdx worker`.")
+def serve(*, web_only: bool) -> None:
+    """Serve the API, together with the sequencer of the audit log.
+
+    They belong together: when one of them ends, so does the other, since releases wait for a log that nobody writes.
+    """
+    keep_files_private()
+    config = load_config()
+    host, port = _address(config)
+    # Everything that can be wrong is found out here, before any process is started.
+    open_services(config, "web").close()
+    if not web_only:
+        open_log(config).database.dispose()
+    if supervisor.is_taken(host, port):
+        raise ConfigError([f"{config.listen} is taken or not an address of this machine: set CDX_LISTEN to another"])
+    web = arguments("api.web:create", host=host, port=port, workers=config.workers, threads=config.threads)
+    commands = {"web server": web}
+    if not web_only:
+        commands["sequencer"] = ["-m", "api.cli", "worker", "--with-parent"]
+
+    def on_up() -> None:
+        out.print(f"Serving {config.public_url} on http://{config.listen} (documentation: /docs). Ctrl-C stops.")
+
+    ended = supervisor.supervise(
+        commands,
+        environ=supervisor.small_environment(os.environ),
+        is_up=lambda: supervisor.answers(host, port),
+        on_up=on_up,
+    )
+    if ended is not None:
+        err.print(f"error: {ended}; everything was stopped", style="red")
+        sys.exit(1)
+    out.print("Stopped.")
+
+
+@click.command("worker")
+@click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input closes.")
+def worker(*, with_parent: bool) -> None:
+    """Run the sequencer of the audit log by itself, and delete what has expired.
+
+    It alone holds the key that signs the log. Several may run: the log still has one line.
+    """
+    keep_files_private()
+    config = load_config() if not with_parent else Config.from_env(os.environ)
+    configure_logging(config.log_level)
+    services = open_log(config)
+    stop = threading.Event()
+
+    def stop_it(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        services.sequencer.wake()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop_it)
+    if with_parent:
+        supervisor.stop_with_parent()
+    cleaner = threading.Thread(target=_purge_now_and_then, args=(services, stop), name="purge", daemon=True)
+    cleaner.start()
+    try:
+        services.sequencer.run(stop)
+    except InconsistentLogError as exc:
+        err.print(f"error: {exc}; nothing more is signed. Run `cdx log verify --database`.", style="bold red")
+        sys.exit(_STOPPED_ON_DOUBT)
+    finally:
+        stop.set()
+        cleaner.join(timeout=5)
+        services.database.dispose()
+
+
+def _purge_now_and_then(services: LogServices, stop: threading.Event) -> None:
+    log = structlog.get_logger("cdx.worker")
+    while not stop.wait(PURGE_SECONDS):
+        try:
+            with services.database.write() as connection:
+                deleted = purge(connection, services.clock())
+                connection.commit()
+        except DatabaseError as exc:
+            log.warning("expired rows were not deleted; tried again later", reason=str(exc))
+        else:
+            log.debug("expired rows deleted", rows=deleted)
+
+
+def _address(config: Config) -> tuple[str, int]:
+    host, _, port = config.listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+COMMANDS = (serve, worker)
