@@ -4,6 +4,7 @@ Reads two tables of other rooms, consent events and sealed values, to hold them 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -66,10 +67,18 @@ class ValueRow:
     ct: bytes = field(repr=False)
 
 
-def take_snapshot(connection: Connection) -> None:
-    """Let all reads of this transaction see one moment (SQLite: they do). Must be its first statement."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Let all reads in the block see one moment, while sequencer and requests go on (SQLite: a read does so anyway)."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    # Readers run without BEGIN (exchange.database), so this is a transaction of our own making.
+    connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("ROLLBACK")
 
 
 def leaf_bounds(connection: Connection) -> tuple[int, int | None, int | None]:

@@ -138,16 +138,17 @@ def parse_openings(plaintext: bytes) -> Openings:
     """
     value = canonical.decode(plaintext, max_bytes=MAX_OPENINGS)
     try:
-        subject = UUID(value["subject"]) if "subject" in value else None
+        if not set(value) <= {"facts", "leaf", "subject"} or type(value["facts"]) is not list:
+            raise MalformedError("not the openings of an entry")
         openings = Openings(
             leaf_hash=bytes.fromhex(value["leaf"]),
-            subject_ref=subject,
+            subject_ref=UUID(value["subject"]) if "subject" in value else None,
             facts=tuple(_opening(item) for item in value["facts"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise MalformedError("not the openings of an entry") from None
-    if len(value) != (2 if subject is None else 3) or len(openings.values()) != len(openings.facts):
-        raise MalformedError("not the openings of an entry")
+    if len(openings.values()) != len(openings.facts):
+        raise MalformedError("two openings of one name")
     return openings
 
 

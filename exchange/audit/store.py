@@ -4,7 +4,7 @@ Nothing here decides: callers hold the rules, and the transaction. What only ``v
 ``exchange.audit.check_store``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,7 @@ from exchange.audit.tables import (
     audit_tile,
 )
 from exchange.errors import DatabaseError, InconsistentLogError
+from exchange.prepared import Prepared
 
 _HEAD_ID = 1
 
@@ -36,26 +37,37 @@ def insert_entries(
     """Insert outbox rows, sealed openings and history lines: one statement per table."""
     if not entries:
         return
-    connection.execute(
-        _INSERT_OUTBOX, [{"id": entry.id, "body": entry.body, "accepted_at": entry.accepted_at} for entry in entries]
+    _insert(
+        connection,
+        _INSERT_OUTBOX,
+        [{"id": entry.id, "body": entry.body, "accepted_at": entry.accepted_at} for entry in entries],
     )
-    if sealed_openings:
-        connection.execute(
-            _INSERT_OPENING,
-            [{"entry_id": entry, "subject_ref": owner, "ct": ct} for entry, owner, ct in sealed_openings],
-        )
-    lines = [
-        {"subject_ref": entry.subject_ref, "entry_id": entry.id, "at": entry.accepted_at}
-        for entry in entries
-        if entry.subject_ref is not None
-    ]
-    if lines:
-        connection.execute(_INSERT_LINE, lines)
+    _insert(
+        connection,
+        _INSERT_OPENING,
+        [{"entry_id": entry, "subject_ref": owner, "ct": ct} for entry, owner, ct in sealed_openings],
+    )
+    _insert(
+        connection,
+        _INSERT_LINE,
+        [
+            {"subject_ref": entry.subject_ref, "entry_id": entry.id, "at": entry.accepted_at}
+            for entry in entries
+            if entry.subject_ref is not None
+        ],
+    )
 
 
-_INSERT_OUTBOX = insert(audit_outbox)
-_INSERT_OPENING = insert(audit_opening)
-_INSERT_LINE = insert(audit_subject_entry)
+_INSERT_OUTBOX = Prepared(insert(audit_outbox), columns=audit_outbox.c.keys())
+_INSERT_OPENING = Prepared(insert(audit_opening), columns=audit_opening.c.keys())
+_INSERT_LINE = Prepared(insert(audit_subject_entry), columns=audit_subject_entry.c.keys())
+
+
+def _insert(connection: Connection, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+    if len(rows) == 1:
+        statement.execute(connection, rows[0])
+    elif rows:
+        statement.execute_many(connection, rows)
 
 
 def outbox_backlog(connection: Connection) -> tuple[int, datetime | None]:

@@ -3,9 +3,22 @@
 Only ``exchange.audit.store`` reads or writes these.
 """
 
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
 from consent.columns import Instant
 from consent.tables import NAMING
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint, Uuid
 
 metadata = MetaData(naming_convention=NAMING)
 

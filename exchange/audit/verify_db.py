@@ -46,7 +46,7 @@ def verify_database(
     """Verify everything.
 
     Args:
-        connection: a fresh read transaction: nothing was asked in it yet.
+        connection: from ``Database.read``, with nothing asked yet.
         vkeys: verifier keys of the log, all that ever signed a checkpoint of it.
         unseal: opens ``audit_opening``; None: no keys at hand, so facts are not checked.
         check_sealed: opens the sealed columns of a table; None: likewise.
@@ -58,20 +58,12 @@ def verify_database(
     """
     verifiers = [NoteVerifier.parse(vkey) for vkey in vkeys]
     report = Report(subject="database")
-    check_store.take_snapshot(connection)
-    head = store.read_head(connection)
-    if head is None:
-        report.fault("audit_head: there is no log")
-        return report
-    report.size = head.size
-    facts = Facts(report=report, unseal=unseal) if unseal is not None else None
-    try:
-        _verify_audit_tables(report, connection, head, verifiers, facts, progress)
-    except (ValueError, TypeError, OverflowError) as exc:
-        # The driver's own text may quote the value.
-        report.fault(
-            f"a column holds what it cannot hold ({type(exc).__name__}); the rest of the audit tables was not read"
-        )
+    with check_store.snapshot(connection):
+        try:
+            _verify_audit_tables(report, connection, verifiers, unseal, progress)
+        except (ValueError, TypeError, OverflowError) as exc:
+            # The driver's own text may quote the value.
+            report.fault(f"a column holds what it cannot hold ({type(exc).__name__}); the rest was not read")
     if check_sealed is None:
         report.not_checked.append(f"whether sealed columns open: {', '.join(sealed_tables)}")
     else:
@@ -86,11 +78,16 @@ def verify_database(
 def _verify_audit_tables(
     report: Report,
     connection: Connection,
-    head: HeadRow,
     verifiers: Sequence[NoteVerifier],
-    facts: Facts | None,
+    unseal: Unseal | None,
     progress: Progress,
 ) -> None:
+    head = store.read_head(connection)
+    if head is None:
+        report.fault("audit_head: there is no log")
+        return
+    report.size = head.size
+    facts = Facts(report=report, unseal=unseal) if unseal is not None else None
     edge = _replay(report, connection, head, verifiers, facts, progress)
     _compare_head(report, connection, head, edge)
     _check_waiting(report, connection, facts)
