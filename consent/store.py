@@ -158,7 +158,7 @@ def write(connection: Connection, event: ConsentEvent, record: ConsentRecord) ->
     connection.execute(insert(consent_event).values(**event_to_columns(event)))
 
 
-_TAKE_USE: Final = (
+TAKE_USE: Final = (
     update(consent)
     .where(
         C.id == bindparam("the_id"),
@@ -179,7 +179,7 @@ def take_use(connection: Connection, *, consent_id: UUID, version: int, now: dat
     One statement, so that a withdrawal that commits first wins the race (invariant 2). None: nothing was taken. When
     ``uses_left`` comes back 0, the caller appends ``mark_used_up`` in the same transaction.
     """
-    row = connection.execute(_TAKE_USE, {"the_id": consent_id, "the_version": version, "the_time": now}).one_or_none()
+    row = connection.execute(TAKE_USE, {"the_id": consent_id, "the_version": version, "the_time": now}).one_or_none()
     return None if row is None else Taken(version=row.version, uses_left=row.uses_left)
 
 

@@ -4,12 +4,12 @@
 plain Core selects: another statement may add columns to them, lock their rows, or use them as a subquery.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Insert, Row, and_, bindparam, delete, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.tables import consent
@@ -27,17 +27,28 @@ class TokenStatus(StrEnum):
 _digest = bindparam("token_digest", type_=access_token.c.digest.type)
 _now = bindparam("token_now", type_=access_token.c.expires_at.type)
 
-# The words of consent.model.ConsentStatus: only what the person has given, in its window, carries a token.
-_CONSENT_IN_FORCE: ColumnElement[bool] = or_(
-    access_token.c.consent_id.is_(None),
-    and_(consent.c.status == "GIVEN", consent.c.valid_from <= _now, consent.c.valid_until > _now),
+
+def token_in_force(its_consent: FromClause) -> ColumnElement[bool]:
+    """Whether the row of the token ``token_digest`` is in force at ``token_now``, by itself and by its consent.
+
+    Args:
+        its_consent: the ``consent`` table, or an alias of it, outer-joined on the token's ``consent_id``.
+    """
+    # The words of consent.model.ConsentStatus: only what the person has given, in its window, carries a token.
+    given = and_(its_consent.c.status == "GIVEN", its_consent.c.valid_from <= _now, its_consent.c.valid_until > _now)
+    return and_(
+        access_token.c.digest == _digest,
+        access_token.c.status == TokenStatus.ACTIVE.value,
+        access_token.c.expires_at > _now,
+        or_(access_token.c.consent_id.is_(None), given),
+    )
+
+
+PARTIES_IN_FORCE: ColumnElement[bool] = and_(
+    client.c.status == Status.ACTIVE.value, agency.c.status == Status.ACTIVE.value
 )
-_TOKEN_IN_FORCE: ColumnElement[bool] = and_(
-    access_token.c.digest == _digest,
-    access_token.c.status == TokenStatus.ACTIVE.value,
-    access_token.c.expires_at > _now,
-    _CONSENT_IN_FORCE,
-)
+"""Whether a token's client and that client's agency are in force."""
+_TOKEN_IN_FORCE = token_in_force(consent)
 
 LIVE_TOKEN = (
     select(
@@ -54,7 +65,7 @@ LIVE_TOKEN = (
         .join(agency, agency.c.code == client.c.agency)
         .outerjoin(consent, consent.c.id == access_token.c.consent_id)
     )
-    .where(_TOKEN_IN_FORCE, client.c.status == Status.ACTIVE.value, agency.c.status == Status.ACTIVE.value)
+    .where(_TOKEN_IN_FORCE, PARTIES_IN_FORCE)
 )
 """An agency's live token; parameters ``token_digest`` and ``token_now``. No row: unknown, revoked, expired, or its
 client, agency or consent is not in force."""
@@ -77,20 +88,22 @@ _CLIENT = (
     .select_from(client.join(agency, agency.c.code == client.c.agency))
     .where(
         client.c.id == bindparam("client_id"),
-        client.c.status == Status.ACTIVE.value,
-        agency.c.status == Status.ACTIVE.value,
+        PARTIES_IN_FORCE,
     )
 )
 _SIGN_IN = select(subject.c.ref).where(subject.c.ref == bindparam("ref"), subject.c.status.in_(_MAY_SIGN_IN))
 _INSERT_TOKEN = insert(access_token)
-# Without the option SQLAlchemy forgets how many rows an INSERT wrote where the driver has closed its cursor.
-_TAKE_SQLITE = sqlite.insert(single_use).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-_TAKE_POSTGRESQL = postgresql.insert(single_use).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+TAKE_SINGLE_USE: Mapping[str, Insert] = {
+    # Without the option SQLAlchemy forgets how many rows an INSERT wrote where the driver has closed its cursor.
+    "sqlite": sqlite.insert(single_use).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
+    "postgresql": postgresql.insert(single_use).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
+}
+"""By dialect. A concurrent insert of the same digest is waited for, so two can never both be first."""
 
 
 def insert_single_use(connection: Connection, digest: bytes, expires_at: datetime) -> bool:
     """True for the one that inserts the digest. A concurrent insert is waited for, so two can never both be first."""
-    statement = _TAKE_SQLITE if connection.dialect.name == "sqlite" else _TAKE_POSTGRESQL
+    statement = TAKE_SINGLE_USE[connection.dialect.name]
     return connection.execute(statement, {"digest": digest, "expires_at": expires_at}).rowcount == 1
 
 

@@ -22,9 +22,10 @@ from exchange.ground import Ground
 from exchange.model import VALUE_FORM, AttributeRequest, Caller, HeldValue, RequestStatus
 from exchange.outcomes import Refused, Waiting
 from exchange.policy import Decision, Deny, NeedsConsent, Permit, Question
+from exchange.prepared import Step, affected
 from exchange.providers.vault import open_values
 from exchange.reference import new_reference, reference_hash
-from exchange.release import GroundMovedError, request_row, sealed_details, take_proof
+from exchange.release import GroundMovedError, insert_request, sealed_details, take_proof
 
 if TYPE_CHECKING:
     from exchange.context import Exchange
@@ -38,17 +39,19 @@ class Taking:
     key_digest: bytes
     body_digest: bytes
 
-    def take(self, uow: "UnitOfWork", client_id: str, request_id: UUID) -> None:
+    def take(self, client_id: str, request_id: UUID, now: datetime) -> Step:
         """Bind the key to the request; GroundMovedError when somebody else just did."""
         row = {
             "client_id": client_id,
             "key_digest": self.key_digest,
             "body_digest": self.body_digest,
             "request_id": request_id,
-            "created_at": uow.now,
+            "created_at": now,
         }
-        if not store.take_idempotency_key(uow.connection, row):
-            raise GroundMovedError
+        return Step(statement=store.TAKE_KEY, values=row, check=_bound)
+
+
+_bound = affected(GroundMovedError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,16 +144,14 @@ def ask(
     )
     reference = new_reference()
     with exchange.unit_of_work(now) as uow:
-        take_proof(uow, caller)
-        taking.take(uow, ground.client_id, request_id)
+        uow.plan(take_proof(caller), taking.take(ground.client_id, request_id, now))
         key = exchange.keyring.load(uow.connection, sealed_by)
         uow.use_key(sealed_by, key)
         events = ConsentLedger(uow.connection, now=now, new_entry_id=lambda: new_id(now)).request(
             terms, deadline=expires_at, actor=Actor(kind=ActorKind.AGENCY, ref=ground.agency), consent_id=consent_id
         )
-        store.insert_request(
-            uow.connection,
-            request_row(
+        uow.plan(
+            insert_request(
                 ground,
                 request,
                 request_id=request_id,
@@ -162,7 +163,7 @@ def ask(
                 expires_at=expires_at,
                 consent_id=consent_id,
                 reference_hash=reference_hash(exchange, reference),
-            ),
+            )
         )
         record_consent_events(
             uow,
@@ -202,14 +203,13 @@ def refuse(
     request_id = new_id(now)
     exact = deny.reason.is_callers_fault
     with exchange.unit_of_work(now) as uow:
-        take_proof(uow, caller)
+        uow.plan(take_proof(caller))
         if not exact and ground.subject_ref is not None:
-            taking.take(uow, ground.client_id, request_id)
+            uow.plan(taking.take(ground.client_id, request_id, now))
             key = exchange.keyring.load(uow.connection, ground.subject_ref)
             uow.use_key(ground.subject_ref, key)
-            store.insert_request(
-                uow.connection,
-                request_row(
+            uow.plan(
+                insert_request(
                     ground,
                     request,
                     request_id=request_id,
@@ -219,7 +219,7 @@ def refuse(
                     status=RequestStatus.DENIED,
                     now=now,
                     expires_at=now,
-                ),
+                )
             )
         record_denial(uow, caller, ground, deny, request, request_id)
         uow.commit()

@@ -12,13 +12,14 @@ from crypto.jose import SigningKey
 from crypto.pseudonym import PseudonymKey
 from exchange.audit import outbox
 from exchange.catalogue import Catalogue, catalogue_from_body
+from exchange.changes import watch_changes
 from exchange.database import Database
 from exchange.errors import CatalogueError
 from exchange.keyring import Keyring
 from exchange.model import Organisation
 from exchange.providers.http import LiveProviders
 from exchange.tables import catalogue as catalogue_table
-from exchange.uow import Append, UnitOfWork, watch_changes
+from exchange.uow import Append, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

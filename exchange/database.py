@@ -42,14 +42,22 @@ class Database:
         else:
             self.engine = create_engine(parsed, pool_size=pool_size, max_overflow=32, pool_pre_ping=False)
         self._write_engine = self.engine.execution_options(cdx_begin="IMMEDIATE")
+        # Under READ COMMITTED each statement has its own snapshot anyway: no BEGIN and COMMIT around a read.
+        self._read_engine = (
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
+        driver = self.engine.dialect.dbapi
+        assert driver is not None  # create_engine has loaded it
+        # Raised by SQLAlchemy, or by the driver itself where a prepared statement ran on its cursor.
+        self._driver_errors = (OperationalError, InterfaceError, driver.OperationalError, driver.InterfaceError)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read transaction (a snapshot on SQLite)."""
         try:
-            with self.engine.connect() as connection, connection.begin():
+            with self._read_engine.connect() as connection:
                 yield connection
-        except (OperationalError, InterfaceError) as exc:
+        except self._driver_errors as exc:
             raise _database_error(exc) from exc
 
     @contextmanager
@@ -62,7 +70,7 @@ class Database:
                 return
             with self._write_lock, self._write_engine.connect() as connection:
                 yield connection
-        except (OperationalError, InterfaceError) as exc:
+        except self._driver_errors as exc:
             raise _database_error(exc) from exc
 
     def assert_durable(self) -> None:
@@ -104,9 +112,10 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 
-def _database_error(exc: DBAPIError) -> DatabaseError:
+def _database_error(exc: BaseException) -> DatabaseError:
     # The driver's text may quote values: only its class is passed on.
-    return DatabaseError(f"the database refused ({type(exc.orig).__name__}); nothing was committed")
+    kind = type(exc.orig) if isinstance(exc, DBAPIError) else type(exc)
+    return DatabaseError(f"the database refused ({kind.__name__}); nothing was committed")
 
 
 class _FileLock:

@@ -9,19 +9,19 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, select
 
-from consent.columns import from_millis, to_millis
+from consent.columns import from_millis
 from consent.lifecycle import status_at
 from consent.model import ConsentStatus
 from consent.scope import AttributeScope, ScopedAttribute
 from crypto import canonical
 from crypto.blind_index import normalise
-from exchange import store
+from exchange import ground_store
 from exchange.agreement_document import agreement_from_row
 from exchange.agreement_model import Agreement
 from exchange.catalogue_model import Catalogue
 from exchange.errors import AccessRefusedError
 from exchange.keyring import KeyRow
-from exchange.model import AttributeRequest, Caller, Status, SubjectStatus
+from exchange.model import AttributeRequest, Caller, SubjectStatus
 from exchange.policy import ConsentState, SubjectState
 from exchange.tables import agreement as agreement_table
 
@@ -78,19 +78,21 @@ def read_for(
         AccessRefusedError: the token is not live (invariant 13).
     """
     names = sorted({line.name for line in request.attributes})
-    if request.subject.scheme == store.PSEUDONYM_SCHEME:
-        rows = store.read_ground_by_pseudonym(
+    if request.subject.scheme == ground_store.PSEUDONYM_SCHEME:
+        rows = ground_store.read_ground_by_pseudonym(
             connection,
             token_digest=caller.token_digest,
+            now=now,
             agreement=request.agreement,
             pseudonym=request.subject.id,
             attributes=names,
             key_digest=key_digest,
         )
     else:
-        rows = store.read_ground_by_identifier(
+        rows = ground_store.read_ground_by_identifier(
             connection,
             token_digest=caller.token_digest,
+            now=now,
             agreement=request.agreement,
             bidx=exchange.blind_index.compute(request.subject.scheme, normalise(request.subject.id)),
             index_version=exchange.blind_index.version,
@@ -104,9 +106,10 @@ def read_again(
     exchange: "Exchange", connection: Connection, caller: Caller, stored: Row[Any], names: Sequence[str], now: datetime
 ) -> Ground:
     """The ground of a request that was stored earlier, as things are now."""
-    rows = store.read_ground_by_request(
+    rows = ground_store.read_ground_by_request(
         connection,
         token_digest=caller.token_digest,
+        now=now,
         agreement_id=stored.agreement_id,
         subject_ref=stored.subject_ref,
         attributes=sorted(set(names)),
@@ -117,17 +120,8 @@ def read_again(
 def _ground(
     exchange: "Exchange", connection: Connection, caller: Caller, rows: Sequence[Row[Any]], now: datetime
 ) -> Ground:
-    if not rows:
-        raise AccessRefusedError("the access token is not in force")
-    head = rows[0]
-    live = (
-        head.token_state == Status.ACTIVE
-        and head.token_expires_at > to_millis(now)
-        and head.client_status == Status.ACTIVE
-        and head.agency_status == Status.ACTIVE
-        and head.client_id == caller.client_id
-    )
-    if not live:
+    head = rows[0] if rows else None
+    if head is None or head.client_id != caller.client_id or head.jkt != caller.jkt:
         raise AccessRefusedError("the access token is not in force")
     return Ground(
         client_id=head.client_id,

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from consent import store as consent_store
-from consent.events import ConsentEvent
 from crypto import canonical
 from crypto.fields import DataKey, seal_field
 from crypto.ids import new_id
-from exchange import access, store
+from exchange import store
 from exchange.answers import Heading, encryption_key, envelopes, seal_answer
 from exchange.audit.entry import PreparedEntry, prepare
 from exchange.audit.receipts import issue_receipt
@@ -26,8 +25,9 @@ from exchange.consent_entries import record_consent_events
 from exchange.errors import ReplayedError
 from exchange.events import Event, EventType, Outcome
 from exchange.ground import Ground
-from exchange.model import VALUE_FORM, AttributeRequest, Caller, HeldValue, RequestStatus, Status
+from exchange.model import VALUE_FORM, AttributeRequest, Caller, HeldValue, RequestedAttribute, RequestStatus
 from exchange.policy import Permit
+from exchange.prepared import Step, affected
 
 if TYPE_CHECKING:
     from exchange.context import Exchange
@@ -143,14 +143,50 @@ def prepare_release(
     )
 
 
-def take_proof(uow: "UnitOfWork", caller: Caller) -> None:
-    """Take the caller's DPoP proof in this transaction.
+def take_proof(caller: Caller) -> Step:
+    """Take the caller's DPoP proof; a second taker gets ReplayedError."""
+    return Step(
+        statement=store.TAKE_PROOF,
+        values={"digest": caller.proof_digest, "expires_at": caller.proof_expires_at},
+        check=_taken,
+    )
 
-    Raises:
-        ReplayedError: it was used before.
-    """
-    if not access.take_single_use(uow.connection, caller.proof_digest, caller.proof_expires_at, uow.now):
-        raise ReplayedError("the DPoP proof was used before")
+
+_taken = affected(lambda: ReplayedError("the DPoP proof was used before"))
+_unmoved = affected(GroundMovedError)
+
+
+def hold_ground(ground: Ground, caller: Caller, now: datetime) -> Step:
+    """Share-lock everything that was decided upon, if it is still as it was read (invariant 2)."""
+    assert ground.agreement is not None  # a permit rests on both
+    assert ground.subject_ref is not None
+    return Step(
+        statement=store.HOLD_GROUND,
+        values={
+            "subject_ref": ground.subject_ref,
+            "agreement_id": ground.agreement.id,
+            "the_client": ground.client_id,
+            "client_version": ground.client_version,
+            "agency_version": ground.agency_version,
+            "agreement_version": ground.agreement.version,
+            "subject_version": ground.subject_version,
+            "token_digest": caller.token_digest,
+            "token_now": now,
+        },
+        check=_still_there,
+    )
+
+
+def _still_there(cursor: Any) -> None:
+    if cursor.fetchone() is None:
+        raise GroundMovedError
+
+
+def _took_a_use(cursor: Any) -> None:
+    row = cursor.fetchone()
+    # The last use is an event of its own; somebody else took the one before it since we read.
+    if row is None or row[1] == 0:
+        raise GroundMovedError
 
 
 def release(
@@ -158,102 +194,97 @@ def release(
     ground: Ground,
     permit: Permit,
     prepared: Release,
-    request: AttributeRequest,
     *,
     caller: Caller,
     key: DataKey,
 ) -> None:
-    """The writes of a release, in the caller's unit of work, which commits right after.
+    """Plan the writes of a release; the caller commits right after.
 
-    Raises:
-        GroundMovedError: the ground changed since it was read; the caller rolls back, reads and decides again.
+    Any check that fails at commit raises GroundMovedError: the ground changed since it was read; read and decide again.
     """
-    connection, now = uow.connection, uow.now
-    agreement, subject_ref = ground.agreement, ground.subject_ref
-    assert agreement is not None
+    now, agreement, subject_ref = uow.now, ground.agreement, ground.subject_ref
+    assert agreement is not None  # a permit rests on both
     assert subject_ref is not None
-    parties = store.lock_parties(
-        connection,
-        subject_ref=subject_ref,
-        client_id=ground.client_id,
-        agreement_id=agreement.id,
-        token_digest=caller.token_digest,
-    )
-    unmoved = (
-        parties is not None
-        and parties.subject_version == ground.subject_version
-        and parties.client_version == ground.client_version
-        and parties.agency_version == ground.agency_version
-        and parties.agreement_version == agreement.version
-        and parties.client_status == Status.ACTIVE
-        and parties.agency_status == Status.ACTIVE
-        and parties.token_state == Status.ACTIVE
-    )
-    if not unmoved:
-        raise GroundMovedError
-    used_up: ConsentEvent | None = None
+    uow.plan(hold_ground(ground, caller, now))
     if permit.consent_id is not None and permit.consent_version is not None:
-        taken = consent_store.take_use(
-            connection, consent_id=permit.consent_id, version=permit.consent_version, now=now
-        )
-        if taken is None:
-            raise GroundMovedError
-        if taken.uses_left == 0:
-            used_up = consent_store.mark_used_up(
-                connection,
-                consent_id=permit.consent_id,
-                version=taken.version,
-                now=now,
-                entry_id=new_id(now),
-            )
-    period = str(now.year)
+        if ground.consent is not None and ground.consent.uses_left == 1:
+            uow.plan_last(lambda: _use_up(uow, ground, permit, prepared, key))
+        else:
+            values = {"the_id": permit.consent_id, "the_version": permit.consent_version, "the_time": now}
+            uow.plan(Step(statement=store.TAKE_CONSENT_USE, values=values, check=_took_a_use))
     for line in permit.lines:
-        if line.form != VALUE_FORM and not store.count_form_use(
-            connection,
-            subject_ref=subject_ref,
-            agency=ground.agency,
-            attribute=line.name,
-            form=line.form,
-            period=period,
-            limit=agreement.form_limit,
-        ):
-            raise GroundMovedError
+        if line.form != VALUE_FORM:
+            uow.plan(_form_use(ground, line, now))
     if not ground.pseudonym_known:
-        store.keep_pseudonym(connection, agency=ground.agency, value=prepared.pseudonym, subject_ref=subject_ref)
-    store.insert_disclosure(
-        connection,
-        {
-            "id": prepared.disclosure_id,
-            "request_id": prepared.request_id,
-            "subject_ref": subject_ref,
-            "agency": ground.agency,
-            "client_id": ground.client_id,
-            "client_version": ground.client_version,
-            "jkt": caller.jkt,
-            "kid": prepared.kid,
-            "agreement_id": agreement.id,
-            "agreement_revision": agreement.revision,
-            "agreement_version": agreement.version,
-            "consent_id": permit.consent_id,
-            "consent_version": permit.consent_version,
-            "subject_version": ground.subject_version,
-            "purpose": request.purpose,
-            "attributes": prepared.attributes,
-            "entry_id": prepared.entry.id,
-            "at": now,
-        },
-    )
+        kept = {"agency": ground.agency, "value": prepared.pseudonym, "subject_ref": subject_ref}
+        uow.plan(Step(statement=store.KEEP_PSEUDONYM, values=kept))
+    uow.plan(Step(statement=store.INSERT_DISCLOSURE, values=_disclosure_row(ground, permit, prepared, caller, now)))
     uow.record_prepared(prepared.entry, key=key)
-    if used_up is not None:
-        uow.use_key(subject_ref, key)
-        record_consent_events(
-            uow,
-            [used_up],
-            subject_ref=subject_ref,
-            request_id=prepared.request_id,
-            org=ground.agency,
-            purpose=request.purpose,
-        )
+
+
+def _form_use(ground: Ground, line: RequestedAttribute, now: datetime) -> Step:
+    assert ground.agreement is not None  # a permit rests on it
+    return Step(
+        statement=store.COUNT_FORM_USE,
+        values={
+            "subject_ref": ground.subject_ref,
+            "agency": ground.agency,
+            "attribute": line.name,
+            "form": line.form,
+            "period": str(now.year),
+            "uses": 1,
+            "at_most": ground.agreement.form_limit,
+        },
+        check=_unmoved,
+    )
+
+
+def _use_up(uow: "UnitOfWork", ground: Ground, permit: Permit, prepared: Release, key: DataKey) -> None:
+    """Take the last use and append USED_UP, in the same transaction."""
+    assert permit.consent_id is not None  # the caller looked
+    assert permit.consent_version is not None
+    assert ground.subject_ref is not None
+    taken = consent_store.take_use(
+        uow.connection, consent_id=permit.consent_id, version=permit.consent_version, now=uow.now
+    )
+    if taken is None or taken.uses_left != 0:
+        raise GroundMovedError
+    used_up = consent_store.mark_used_up(
+        uow.connection, consent_id=permit.consent_id, version=taken.version, now=uow.now, entry_id=new_id(uow.now)
+    )
+    uow.use_key(ground.subject_ref, key)
+    record_consent_events(
+        uow,
+        [used_up],
+        subject_ref=ground.subject_ref,
+        request_id=prepared.request_id,
+        org=ground.agency,
+        purpose=ground.agreement.purpose if ground.agreement is not None else "",
+    )
+
+
+def _disclosure_row(ground: Ground, permit: Permit, prepared: Release, caller: Caller, now: datetime) -> dict[str, Any]:
+    assert ground.agreement is not None  # a permit rests on it
+    return {
+        "id": prepared.disclosure_id,
+        "request_id": prepared.request_id,
+        "subject_ref": ground.subject_ref,
+        "agency": ground.agency,
+        "client_id": ground.client_id,
+        "client_version": ground.client_version,
+        "jkt": caller.jkt,
+        "kid": prepared.kid,
+        "agreement_id": ground.agreement.id,
+        "agreement_revision": ground.agreement.revision,
+        "agreement_version": ground.agreement.version,
+        "consent_id": permit.consent_id,
+        "consent_version": permit.consent_version,
+        "subject_version": ground.subject_version,
+        "purpose": ground.agreement.purpose,
+        "attributes": prepared.attributes,
+        "entry_id": prepared.entry.id,
+        "at": now,
+    }
 
 
 def sealed_details(
@@ -266,7 +297,7 @@ def sealed_details(
     return seal_field(key, canonical.encode(details_of(request)), address=address, pad_to=64)
 
 
-def request_row(
+def insert_request(
     ground: Ground,
     request: AttributeRequest,
     *,
@@ -279,11 +310,11 @@ def request_row(
     expires_at: datetime,
     consent_id: UUID | None = None,
     reference_hash: bytes | None = None,
-) -> dict[str, Any]:
-    """The row of a request."""
+) -> Step:
+    """Store a request."""
     assert ground.agreement is not None
     lines = [{"form": line.form, "name": line.name, "required": line.required} for line in request.attributes]
-    return {
+    row = {
         "id": request_id,
         "client_id": ground.client_id,
         "agency": ground.agency,
@@ -301,3 +332,4 @@ def request_row(
         "expires_at": expires_at,
         "settled_at": None if status in (RequestStatus.WAITING, RequestStatus.TAKEN) else now,
     }
+    return Step(statement=store.INSERT_REQUEST, values=row)

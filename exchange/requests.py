@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from crypto.ids import new_id
-from exchange import access, store
+from exchange import access
 from exchange.asking import Opened, Taking, ask, open_vault, question, refuse
 from exchange.errors import (
     ContentionError,
@@ -24,7 +24,7 @@ from exchange.ground import Ground, read_for
 from exchange.model import AttributeRequest, Caller, RequestStatus
 from exchange.outcomes import Answered, Outcome, Repeated, Waiting
 from exchange.policy import Deny, NeedsConsent, Permit, decide
-from exchange.release import GroundMovedError, prepare_release, release, request_row, sealed_details, take_proof
+from exchange.release import GroundMovedError, insert_request, prepare_release, release, sealed_details, take_proof
 from exchange.settling import answered, refuse_stored, release_stored
 from exchange.situations import COLLECTABLE, needs_provider, situation_of
 from exchange.with_provider import answer_with_provider, mark_taken, received, send_again
@@ -143,7 +143,7 @@ def _release_at_once(
         exchange, ground, permit, opened.held, request, request_id=request_id, caller=caller, now=now
     )
     details = sealed_details(exchange, request_id, ground.subject_ref, opened.key, request)
-    row = request_row(
+    stored = insert_request(
         ground,
         request,
         request_id=request_id,
@@ -156,10 +156,8 @@ def _release_at_once(
         consent_id=permit.consent_id,
     )
     with exchange.unit_of_work(now) as uow:
-        take_proof(uow, caller)
-        taking.take(uow, ground.client_id, request_id)
-        store.insert_request(uow.connection, row)
-        release(uow, ground, permit, prepared, request, caller=caller, key=opened.key)
+        uow.plan(take_proof(caller), taking.take(ground.client_id, request_id, now), stored)
+        release(uow, ground, permit, prepared, caller=caller, key=opened.key)
         # A crash before this commit discloses nothing; after it the entry is durable and the answer may leave.
         uow.commit()
     return answered(prepared)
@@ -172,13 +170,11 @@ def _take_for_provider(
     assert ground.subject_ref is not None  # a permit is about somebody
     request_id = new_id(now)
     with exchange.unit_of_work(now) as uow:
-        take_proof(uow, caller)
-        taking.take(uow, ground.client_id, request_id)
+        uow.plan(take_proof(caller), taking.take(ground.client_id, request_id, now))
         key = exchange.keyring.load(uow.connection, ground.subject_ref)
         uow.use_key(ground.subject_ref, key)
-        store.insert_request(
-            uow.connection,
-            request_row(
+        uow.plan(
+            insert_request(
                 ground,
                 request,
                 request_id=request_id,
@@ -188,7 +184,7 @@ def _take_for_provider(
                 status=RequestStatus.TAKEN,
                 now=now,
                 expires_at=now + exchange.settings.request_lifetime,
-            ),
+            )
         )
         uow.record(received(caller, ground.agency, request, request_id, ground.subject_ref))
         # A crash after this commit leaves a request that says "taken": its collection asks the provider again.

@@ -16,7 +16,7 @@ from exchange.events import EventType
 from exchange.model import Caller, HeldValue, RequestStatus, SubjectStatus
 from exchange.outcomes import Answered, Refused
 from exchange.policy import Deny, DenyReason, Permit
-from exchange.release import GroundMovedError, Release, prepare_release, release
+from exchange.release import GroundMovedError, Release, hold_ground, prepare_release, release
 from exchange.situations import COLLECTABLE, Situation
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def release_stored(
             uow.connection, request_id, status=RequestStatus.RELEASED, expected=COLLECTABLE, values=values
         ):
             raise GroundMovedError
-        release(uow, situation.ground, permit, prepared, situation.request, caller=caller, key=opened.key)
+        release(uow, situation.ground, permit, prepared, caller=caller, key=opened.key)
         uow.commit()
     return answered(prepared)
 
@@ -121,19 +121,16 @@ def redeliver(
         event_type=EventType.ATTRIBUTE_REDELIVERED,
         disclosure_id=earlier.id,
     )
-    with exchange.unit_of_work(now) as uow:
-        assert ground.agreement is not None
-        parties = store.lock_parties(
-            uow.connection,
-            subject_ref=stored.subject_ref,
-            client_id=ground.client_id,
-            agreement_id=ground.agreement.id,
-            token_digest=caller.token_digest,
-        )
-        if parties is None or parties.subject_version != ground.subject_version:
-            raise GroundMovedError
-        if not _still_permitted(uow.connection, earlier, now) or not ground.agreement.is_in_force(now):
+    agreement = ground.agreement
+    assert agreement is not None  # a stored request has one
+
+    def still_permitted() -> None:
+        if not _still_permitted(uow.connection, earlier, now) or not agreement.is_in_force(now):
             raise RequestNotReadyError(f"request {stored.id} was answered; the permission has ended since")
+
+    with exchange.unit_of_work(now) as uow:
+        uow.plan(hold_ground(ground, caller, now))
+        uow.plan_last(still_permitted)
         uow.record_prepared(prepared.entry, key=opened.key)
         uow.commit()
     return answered(prepared)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -18,8 +18,10 @@ from crypto.fields import DataKey, seal_field
 from crypto.ids import new_id
 from exchange.audit import outbox
 from exchange.audit.entry import PreparedEntry, prepare
+from exchange.changes import changes_of, forget_changes
 from exchange.errors import UnauditedChangeError
 from exchange.events import Event
+from exchange.prepared import Step, run_batch
 
 if TYPE_CHECKING:
     from exchange.database import Database
@@ -27,25 +29,6 @@ if TYPE_CHECKING:
 
 SealedOpening = tuple[UUID, UUID, bytes]
 Append = Callable[[Connection, Sequence[PreparedEntry], Sequence[SealedOpening]], None]
-
-# Rows that say nothing about what the house did: bookkeeping of single use, tokens, and the log's own tables.
-UNAUDITED_TABLES = frozenset(
-    {
-        "access_token",
-        "audit_checkpoint",
-        "audit_head",
-        "audit_leaf",
-        "audit_opening",
-        "audit_outbox",
-        "audit_subject_entry",
-        "audit_tile",
-        "form_use",
-        "idempotency",
-        "import_progress",
-        "pseudonym",
-        "single_use",
-    }
-)
 
 
 class UnitOfWork:
@@ -70,12 +53,14 @@ class UnitOfWork:
         self._entries: list[PreparedEntry] = []
         self._openings: list[SealedOpening] = []
         self._keys: dict[UUID, DataKey] = {}
+        self._steps: list[Step] = []
+        self._last: list[Callable[[], None]] = []
         self.now = now
         self.connection: Connection
 
     def __enter__(self) -> "UnitOfWork":
         self.connection = self._scope.__enter__()
-        self.connection.info.pop("cdx_changed", None)
+        forget_changes(self.connection)
         return self
 
     def __exit__(
@@ -113,20 +98,35 @@ class UnitOfWork:
             self._openings.append((entry.id, owner_ref, self._seal(owner_ref, entry, key)))
         return entry
 
+    def plan(self, *steps: Step) -> None:
+        """Writes that commit runs, in this order, together with the entries."""
+        self._steps.extend(steps)
+
+    def plan_last(self, write: Callable[[], None]) -> None:
+        """A write whose statements depend on each other's outcome: runs at commit, after what was planned so far."""
+        self._last.append(write)
+
     def commit(self) -> None:
-        """Write the entries and commit everything together.
+        """Run what was planned, write the entries, and commit everything together.
 
         Raises:
             UnauditedChangeError: something changed and nothing was recorded.
         """
-        if not self._entries:
-            changed = self.connection.info.get("cdx_changed")
-            if changed:
-                raise UnauditedChangeError(f"changed {', '.join(sorted(changed))} without recording an event")
-        else:
-            self._append(self.connection, self._entries, self._openings)
+        if self._last:
+            # The order of locks is that of the plan, so what comes first runs first.
+            run_batch(self.connection, self._steps, lambda: None)
+            for write in self._last:
+                write()
+            self._steps.clear()
+        run_batch(self.connection, self._steps, self._append_entries)
+        if not self._entries and (changed := changes_of(self.connection)):
+            raise UnauditedChangeError(f"changed {', '.join(sorted(changed))} without recording an event")
         # A crash before this line leaves nothing; after it, the change and its entries are both durable.
         self.connection.commit()
+
+    def _append_entries(self) -> None:
+        if self._entries:
+            self._append(self.connection, self._entries, self._openings)
 
     def _seal(self, owner_ref: UUID, entry: PreparedEntry, key: DataKey | None) -> bytes:
         if key is None:
@@ -135,17 +135,3 @@ class UnitOfWork:
             key = self._keys[owner_ref] = self._keyring.load(self.connection, owner_ref)
         address = self._keyring.address("audit_opening", "ct", subject_ref=owner_ref, record_id=entry.id, version=1)
         return seal_field(key, entry.openings, address=address)
-
-
-def watch_changes(
-    connection: Connection, cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
-) -> None:
-    """SQLAlchemy ``after_cursor_execute`` listener: remember which audited tables a transaction changed."""
-    if context is None or not (context.isinsert or context.isupdate or context.isdelete):
-        return
-    if cursor.rowcount == 0:  # a condition that nothing met has changed nothing
-        return
-    compiled = getattr(context, "compiled", None)
-    name = compiled.statement.table.name if compiled is not None else statement[:60]
-    if name not in UNAUDITED_TABLES:
-        connection.info.setdefault("cdx_changed", set()).add(name)

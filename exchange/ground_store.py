@@ -1,0 +1,220 @@
+"""The one read of the main job: all that a decision stands on, in one statement and one round trip.
+
+Every row repeats the parties, the agreement, the person and the consent, and carries one sealed value with the key
+that sealed it. Instants stay integers here: this runs once per request and is measured (docs/benchmarks.md, B2).
+Liveness of the token is part of the statement (invariant 13): no row means that nobody who may ask is asking.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    LargeBinary,
+    Row,
+    Select,
+    String,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    select,
+    type_coerce,
+)
+
+from consent.tables import consent
+from exchange.access_store import PARTIES_IN_FORCE, token_in_force
+from exchange.tables import (
+    access_token,
+    agency,
+    agreement,
+    attribute_value,
+    catalogue,
+    client,
+    idempotency,
+    pseudonym,
+    subject,
+    subject_identifier,
+    subject_key,
+)
+
+PSEUDONYM_SCHEME = "sub"
+IN_FORCE = ("GIVEN", "PAUSED")
+_TOKENS_CONSENT = consent.alias("tokens_consent")  # the one that the token hangs on, beside the one that is asked for
+
+
+def _ground(which_agreement: Any, which_subject: Any) -> Select[Any]:
+    """All that a decision stands on, for one agreement and one person, found in different ways."""
+    return (
+        select(
+            access_token.c.jkt,
+            client.c.id.label("client_id"),
+            client.c.agency,
+            client.c.jwks,
+            client.c.version.label("client_version"),
+            agency.c.version.label("agency_version"),
+            agreement.c.id.label("agreement_id"),
+            agreement.c.version.label("agreement_version"),
+            subject.c.ref.label("subject_ref"),
+            subject.c.status.label("subject_status"),
+            subject.c.version.label("subject_version"),
+            consent.c.id.label("consent_id"),
+            consent.c.version.label("consent_version"),
+            consent.c.status.label("consent_status"),
+            consent.c.scope.label("consent_scope"),
+            consent.c.uses_left.label("consent_uses_left"),
+            consent.c.agreement_revision.label("consent_revision"),
+            type_coerce(consent.c.valid_from, BigInteger).label("consent_valid_from"),
+            type_coerce(consent.c.valid_until, BigInteger).label("consent_valid_until"),
+            pseudonym.c.value.label("known_pseudonym"),
+            select(func.max(catalogue.c.version)).scalar_subquery().label("catalogue_version"),
+            idempotency.c.request_id.label("earlier_request_id"),
+            idempotency.c.body_digest.label("earlier_body_digest"),
+            attribute_value.c.attribute,
+            attribute_value.c.id.label("value_id"),
+            attribute_value.c.provider,
+            attribute_value.c.version.label("value_version"),
+            attribute_value.c.ct,
+            subject_key.c.kid,
+            subject_key.c.commitment,
+            subject_key.c.epoch,
+            subject_key.c.wrapped,
+        )
+        .select_from(access_token)
+        .join(client, client.c.id == access_token.c.client_id)
+        .join(agency, agency.c.code == client.c.agency)
+        .outerjoin(_TOKENS_CONSENT, _TOKENS_CONSENT.c.id == access_token.c.consent_id)
+        .outerjoin(agreement, and_(which_agreement, agreement.c.consumer == client.c.agency))
+        .outerjoin(subject, which_subject)
+        .outerjoin(
+            consent,
+            and_(
+                consent.c.subject_ref == subject.c.ref,
+                consent.c.agreement_id == agreement.c.id,
+                consent.c.status.in_(IN_FORCE),
+            ),
+        )
+        .outerjoin(pseudonym, and_(pseudonym.c.subject_ref == subject.c.ref, pseudonym.c.agency == client.c.agency))
+        .outerjoin(
+            idempotency,
+            and_(
+                idempotency.c.client_id == client.c.id,
+                idempotency.c.key_digest == bindparam("key_digest", type_=LargeBinary),
+            ),
+        )
+        .outerjoin(
+            attribute_value,
+            and_(
+                attribute_value.c.subject_ref == subject.c.ref,
+                attribute_value.c.attribute.in_(bindparam("attributes", expanding=True, type_=String)),
+            ),
+        )
+        .outerjoin(
+            subject_key,
+            and_(
+                subject_key.c.subject_ref == attribute_value.c.subject_ref,
+                # The kid stands at a fixed place of every sealed field; SQL counts from 1.
+                subject_key.c.kid == func.substr(attribute_value.c.ct, 3, 16, type_=LargeBinary),
+            ),
+        )
+        .where(token_in_force(_TOKENS_CONSENT), PARTIES_IN_FORCE)
+    )
+
+
+_BY_IDENTIFIER = _ground(
+    agreement.c.code == bindparam("agreement"),
+    subject.c.ref
+    == select(subject_identifier.c.subject_ref)
+    .where(subject_identifier.c.bidx == bindparam("bidx", type_=LargeBinary))
+    .where(subject_identifier.c.index_version == bindparam("index_version"))
+    .scalar_subquery(),
+)
+_BY_PSEUDONYM = _ground(
+    agreement.c.code == bindparam("agreement"),
+    subject.c.ref
+    == select(pseudonym.c.subject_ref)
+    .where(pseudonym.c.agency == client.c.agency)
+    .where(pseudonym.c.value == bindparam("pseudonym"))
+    .correlate(client)
+    .scalar_subquery(),
+)
+_BY_REQUEST = _ground(
+    agreement.c.id == bindparam("agreement_id", type_=Uuid),
+    subject.c.ref == bindparam("subject_ref", type_=Uuid),
+)
+
+
+def read_ground_by_identifier(
+    connection: Connection,
+    *,
+    token_digest: bytes,
+    now: datetime,
+    agreement: str,
+    bidx: bytes,
+    index_version: int,
+    attributes: Sequence[str],
+    key_digest: bytes,
+) -> Sequence[Row[Any]]:
+    """Rows of the read; none when the token is unknown."""
+    return connection.execute(
+        _BY_IDENTIFIER,
+        {
+            "token_digest": token_digest,
+            "token_now": now,
+            "agreement": agreement,
+            "bidx": bidx,
+            "index_version": index_version,
+            "attributes": attributes,
+            "key_digest": key_digest,
+        },
+    ).all()
+
+
+def read_ground_by_pseudonym(
+    connection: Connection,
+    *,
+    token_digest: bytes,
+    now: datetime,
+    agreement: str,
+    pseudonym: str,
+    attributes: Sequence[str],
+    key_digest: bytes,
+) -> Sequence[Row[Any]]:
+    """As by identifier, for a person named by the caller's own pairwise pseudonym."""
+    return connection.execute(
+        _BY_PSEUDONYM,
+        {
+            "token_digest": token_digest,
+            "token_now": now,
+            "agreement": agreement,
+            "pseudonym": pseudonym,
+            "attributes": attributes,
+            "key_digest": key_digest,
+        },
+    ).all()
+
+
+def read_ground_by_request(
+    connection: Connection,
+    *,
+    token_digest: bytes,
+    now: datetime,
+    agreement_id: UUID,
+    subject_ref: UUID,
+    attributes: Sequence[str],
+) -> Sequence[Row[Any]]:
+    """As by identifier, for a request that was stored earlier."""
+    return connection.execute(
+        _BY_REQUEST,
+        {
+            "token_digest": token_digest,
+            "token_now": now,
+            "agreement_id": agreement_id,
+            "subject_ref": subject_ref,
+            "attributes": attributes,
+            "key_digest": b"",
+        },
+    ).all()

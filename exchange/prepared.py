@@ -1,0 +1,132 @@
+"""The hot path's way to the driver: Core statements, compiled once, all of a release in one go.
+
+The only place that steps around SQLAlchemy's execution, and for one reason: a release writes nine rows, and building a
+result object for each cost more than all its cryptography (docs/benchmarks.md). The statements are the same Core
+statements as everywhere; types are bound by SQLAlchemy's own processors; a change of an audited table is noticed as
+everywhere. On PostgreSQL a batch goes out in psycopg's pipeline mode: one round trip for all writes, whose outcomes are
+checked before the commit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
+
+from exchange.changes import note_change
+
+Statement = Insert | Update | Delete | Select[Any]
+Check = Callable[[Any], None]
+
+
+class _Compiled:
+    """One statement for one dialect."""
+
+    __slots__ = ("names", "positional", "processors", "sql", "table")
+
+    def __init__(self, statement: Statement, dialect: Dialect, columns: Sequence[str] | None) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=None if columns is None else list(columns))
+        self.sql = str(compiled)
+        self.positional: list[str] | None = getattr(compiled, "positiontup", None) if compiled.positional else None
+        processors = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()
+        }
+        # Constants that stand in the statement itself ("GIVEN") are parameters too.
+        self.names = {name: bind.effective_value for name, bind in compiled.binds.items()}
+        self.processors = {name: processor for name, processor in processors.items() if processor is not None}
+        self.table: str | None = None if isinstance(statement, Select) else str(statement.table.description)
+
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        """Values as the driver takes them."""
+        bound = {name: values.get(name, constant) for name, constant in self.names.items()}
+        for name, process in self.processors.items():
+            bound[name] = process(bound[name])
+        return bound if self.positional is None else [bound[name] for name in self.positional]
+
+
+class Prepared:
+    """A statement that is compiled at its first use.
+
+    Args:
+        statement: the same for both databases, or one for each by dialect name.
+        columns: of an insert: the columns that every call gives.
+    """
+
+    __slots__ = ("_columns", "_compiled", "_statement")
+
+    def __init__(self, statement: Statement | Mapping[str, Statement], *, columns: Sequence[str] | None = None) -> None:
+        self._statement = statement
+        self._columns = columns
+        self._compiled: dict[str, _Compiled] = {}
+
+    def execute(self, connection: Connection, values: Mapping[str, Any]) -> Any:
+        """Run in the connection's transaction; the driver's cursor. Result values are the driver's, unconverted."""
+        compiled = self._for(connection.dialect)
+        cursor = _driver(connection).cursor()
+        cursor.execute(compiled.sql, compiled.bind(values))
+        if compiled.table is not None:
+            note_change(connection, compiled.table)
+        return cursor
+
+    def execute_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run once for each row, in the driver's bulk form."""
+        compiled = self._for(connection.dialect)
+        cursor = _driver(connection).cursor()
+        cursor.executemany(compiled.sql, [compiled.bind(row) for row in rows])
+        if compiled.table is not None:
+            note_change(connection, compiled.table)
+
+    def _for(self, dialect: Dialect) -> _Compiled:
+        known = self._compiled.get(dialect.name)
+        if known is None:
+            statement = self._statement[dialect.name] if isinstance(self._statement, Mapping) else self._statement
+            known = self._compiled[dialect.name] = _Compiled(statement, dialect, self._columns)
+        return known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One write of a batch, and what must come of it: ``check`` gets the cursor and raises."""
+
+    statement: Prepared
+    values: Mapping[str, Any]
+    check: Check | None = None
+
+
+def run_batch(connection: Connection, steps: Sequence[Step], then: Callable[[], None]) -> None:
+    """Run all steps and ``then`` in the connection's transaction; nothing is committed here.
+
+    On PostgreSQL all go out before the first outcome is looked at, so no step may depend on another's outcome. The
+    first check that raises ends it, and the caller rolls back: whatever was sent after it vanishes with the
+    transaction.
+    """
+    if connection.dialect.name == "sqlite":
+        for step in steps:
+            cursor = step.statement.execute(connection, step.values)
+            if step.check is not None:
+                step.check(cursor)
+        then()
+        return
+    with _driver(connection).pipeline():
+        cursors = [step.statement.execute(connection, step.values) for step in steps]
+        then()
+    for step, cursor in zip(steps, cursors, strict=True):
+        if step.check is not None:
+            step.check(cursor)
+
+
+def _driver(connection: Connection) -> Any:
+    """The driver's connection, in a transaction that SQLAlchemy knows of and will commit."""
+    if not connection.in_transaction():
+        connection.begin()
+    return connection.connection.driver_connection
+
+
+def affected(error: Callable[[], Exception]) -> Check:
+    """A check that exactly one row was written."""
+
+    def check(cursor: Any) -> None:
+        if cursor.rowcount != 1:
+            raise error()
+
+    return check
