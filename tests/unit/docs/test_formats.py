@@ -1,4 +1,4 @@
-"""The worked examples of docs/formats.md are test vectors: each block is taken from the page and held against the code."""
+"""The worked examples of docs/formats.md are test vectors: each is taken from the page and held against the code."""
 
 import json
 from hashlib import sha256
@@ -72,9 +72,7 @@ def test_the_sealed_field_opens_at_the_place_that_the_page_names_only():
 def test_the_wrapped_keys_open():
     kek = unwrap_kek(LocalKeyWrapper(raw("envelope.root_key")), raw("envelope.wrapped_kek"), 5)
     assert kek.material == raw("envelope.kek")
-    key = kek.unwrap_data_key(
-        raw("envelope.wrapped_data_key"), subject_ref=SUBJECT, commitment=raw("field.commitment")
-    )
+    key = kek.unwrap_data_key(raw("envelope.wrapped_data_key"), subject_ref=SUBJECT, commitment=raw("field.commitment"))
     assert key.material() == raw("field.data_key")
 
 

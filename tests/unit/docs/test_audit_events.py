@@ -1,0 +1,168 @@
+"""Plays the main job and holds the members of every entry that comes of it against docs/audit-events.md."""
+
+import shutil
+
+import pytest
+
+from consent.model import ConsentStatus
+from exchange import (
+    agencies,
+    agreements,
+    consents,
+    disclosures,
+    erasure,
+    release,
+    request_states,
+    subjects,
+    uow,
+    with_provider,
+)
+from exchange.audit.entry import prepare
+from exchange.errors import ProviderUnavailableError, ReplayedError
+from exchange.model import RequestedAttribute, Status, SubjectName, SubjectStatus
+from exchange.outcomes import Answered, Failed, Refused, Waiting
+from tests.house import ANNA, BEN, HOUSING, PARKING, build
+from tests.unit.docs.documents import names, read, table
+
+OPEN = "("
+NAME = (RequestedAttribute(name="full_name", form="value"),)
+PLATE = (RequestedAttribute(name="vehicle_plate", form="value"),)
+
+
+def members(cell):
+    """The members that a cell says: those that always stand, and all."""
+    parts = [part.strip() for part in cell.split(",") if part.strip()]
+    return {names(part)[0] for part in parts if not part.startswith(OPEN)}, {names(part)[0] for part in parts}
+
+
+ROWS = {names(row["type"])[0]: row for row in table(read("docs/audit-events.md"), "type", "written when")}
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory, sqlite_template):
+    """Every event of a life in the house, its entry, and the reference of the operator."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return play(tmp_path_factory.mktemp("house"), sqlite_template, monkeypatch)
+
+
+def play(folder, template, monkeypatch):
+    seen = []
+
+    def remember(event, **known):
+        entry = prepare(event, **known)
+        seen.append((event, entry))
+        return entry
+
+    for module in (uow, release):
+        monkeypatch.setattr(module, "prepare", remember)
+    shutil.copyfile(template, folder / "cdx.db")
+    house = build(folder, f"sqlite:///{folder / 'cdx.db'}")
+    live(house, monkeypatch)
+    operator = house.exchange.installation.operator_ref
+    house.close()
+    return [(event, entry, operator) for event, entry in seen]
+
+
+def live(house, monkeypatch):
+    exchange, now = house.exchange, house.clock
+    client = house.add_client(HOUSING)
+    # Somebody whom nobody knows, and the agency's change of mind.
+    unknown = house.ask(client, SubjectName(scheme="national-id", id="VAL-999999-9"))
+    assert isinstance(unknown, Waiting)
+    request_states.cancel(exchange, house.caller(client), unknown.request_id, now())
+    # A consent, answers, refusals, a replay.
+    given = house.consented(client, leave_out=("other_benefits",))
+    caller = house.caller(client)
+    answered = house.ask(client, lines=NAME, caller=caller)
+    assert isinstance(answered, Answered)
+    with pytest.raises(ReplayedError):
+        house.ask(client, lines=NAME, caller=caller)
+    assert isinstance(house.collect(client, answered.request_id), Answered)
+    request_states.acknowledge(exchange, house.caller(client), answered.request_id, now())
+    assert isinstance(house.ask(client, lines=(RequestedAttribute(name="full_name", form="exists"),)), Refused)
+    consents.pause(exchange, house.citizen(ANNA), given.consent_id, now())
+    assert isinstance(house.ask(client, lines=NAME), Refused)
+    consents.resume(exchange, house.citizen(ANNA), given.consent_id, now())
+    renewed = consents.renew(
+        exchange, house.citizen(ANNA), given.consent_id, language="en", notice_version="2026-1", now=now()
+    )
+    assert renewed.status == ConsentStatus.GIVEN
+    consents.withdraw(exchange, house.citizen(ANNA), renewed.consent_id, now())
+    citizen = house.citizen(ANNA)
+    disclosures.history(exchange, citizen, cursor=None, limit=10, now=now())
+    with pytest.raises(ReplayedError):
+        disclosures.history(exchange, citizen, cursor=None, limit=10, now=now())
+    # Ben refuses one, allows a single use of another, and is erased.
+    asked = house.ask(client, BEN)
+    consents.refuse(exchange, house.citizen(BEN), asked.request_id, language="en", notice_version="2026-1", now=now())
+    live_provider(house, monkeypatch)
+    subjects.set_status(exchange, house.people[BEN], SubjectStatus.PROTECTED, now())
+    erasure.erase(exchange, house.people[BEN], now())
+    agencies.set_client_status(exchange, client.id, Status.SUSPENDED, now())
+    agencies.set_agency_status(exchange, HOUSING, Status.SUSPENDED, now())
+    agreements.end(exchange, "housing-benefit", by="officer-a", now=now())
+
+
+def live_provider(house, monkeypatch):
+    """A registry that is asked while we wait, and is down."""
+    parking = house.add_client(PARKING)
+    asked = house.ask(parking, BEN, (*NAME, *PLATE), agreement="resident-parking", purpose="resident_parking")
+    assert isinstance(asked, Waiting)
+    consents.allow(
+        house.exchange,
+        house.citizen(BEN),
+        asked.request_id,
+        selection=[(one.name, one.form) for one in (*NAME, *PLATE)],
+        language="en",
+        notice_version="2026-1",
+        uses=1,
+        now=house.clock(),
+    )
+
+    def down(*_args, **_known):
+        raise ProviderUnavailableError("down", provider="vehicle-registry")
+
+    monkeypatch.setattr(with_provider, "fetch_live", down)
+    assert isinstance(house.collect(parking, asked.request_id), Failed)
+    monkeypatch.setattr(with_provider, "fetch_live", lambda *_args, **_known: {})
+    assert isinstance(house.collect(parking, asked.request_id), Answered)
+    # One look was allowed, so the next question waits; it ends with the person.
+    again = house.ask(parking, BEN, NAME, agreement="resident-parking", purpose="resident_parking")
+    assert isinstance(again, Waiting)
+
+
+def test_each_entry_is_as_the_page_says(played):
+    for event, entry, operator in played:
+        row = ROWS[event.type.value]
+        assert event.outcome.value == row["outcome"], event.type
+        for said, cell in ((event.detail, row["detail"]), (event.facts, row["facts"])):
+            always, all_of_them = members(cell)
+            assert always <= said.keys() <= all_of_them, (event.type, said.keys())
+        about = row["about"]
+        if event.subject_ref is None:
+            assert about in ("nobody", "person or nobody", "reference"), event.type
+            assert entry.owner_ref == operator
+        else:
+            assert about != "nobody", event.type
+        orgs = {"`cdx`": event.org == "cdx", "`subject`": event.org == "subject"}
+        other = event.org not in ("cdx", "subject")
+        assert any(orgs.get(word.strip(), other) for word in row["org"].split(" or ")), (event.type, event.org)
+
+
+def test_a_member_that_is_not_always_there_is_sometimes_there_and_sometimes_not(played):
+    for kind, row in ROWS.items():
+        for column in ("detail", "facts"):
+            always, all_of_them = members(row[column])
+            for name in all_of_them - always:
+                found = {name in getattr(event, column) for event, _, _ in played if event.type.value == kind}
+                assert found == {True, False}, f"{kind}: is {name} optional?"
+
+
+def test_the_life_that_was_played_is_rich(played):
+    missing = set(ROWS) - {event.type.value for event, _, _ in played}
+    assert missing == {
+        "request.lapsed",  # written nowhere
+        "consent.invalidated",  # no use case yet
+        "consent.expired",  # the consent ledger's own tests
+        "consent.lapsed",
+    }
