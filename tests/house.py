@@ -1,4 +1,4 @@
-"""A working house for tests: initialised, with the demonstration country's catalogue, agencies, agreements and a few people.
+"""A working house for tests: initialised, with the demonstration country's rules and a few people.
 
 Everything is real: keys, database, sequencer. Only the clock is ours.
 """

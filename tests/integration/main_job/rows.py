@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from consent import tables as consent_tables
+from crypto.fields import open_field
 from exchange import tables
 from exchange.audit import tables as audit_tables
 from exchange.audit.commitments import parse_openings
 from exchange.audit.entry import decode_entry
-from crypto.fields import open_field
 from tests.house import House
 
 METADATA = (consent_tables.metadata, tables.metadata, audit_tables.metadata)

@@ -1,4 +1,4 @@
-"""Invariant 8: no plaintext personal value in the database, the log, an error, or what the process writes about itself."""
+"""Invariant 8: no plaintext personal value in the database, the log, an error, or a repr."""
 
 import logging
 from pathlib import Path
