@@ -1,13 +1,14 @@
 """Opens what is sealed, for ``cdx log verify --database``: whether it opens, never what it says."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, Select, select
 
 from crypto.errors import CryptoError
-from crypto.fields import open_field, sealed_kid
+from crypto.fields import DataKey, open_field, sealed_kid
 from exchange.context import Exchange
 from exchange.errors import ExchangeError
 from exchange.model import SubjectStatus
@@ -30,6 +31,8 @@ _SEALED: Final[dict[str, tuple[Select[Any], str | None]]] = {
     ),
 }
 
+_KEYS_KEPT: Final = 10_000
+
 
 class Opener:
     """Opens sealed columns of one transaction."""
@@ -37,6 +40,8 @@ class Opener:
     def __init__(self, exchange: Exchange, connection: Connection) -> None:
         self._exchange = exchange
         self._connection = connection
+        # Within one transaction a key that was selected once stays selected. Rows of a person lie together.
+        self._key_of = lru_cache(maxsize=_KEYS_KEPT)(self._load_key)
 
     def unseal(self, owner_ref: UUID, entry_id: UUID, ct: bytes) -> bytes | None:
         """The openings of an entry; None: their owner was erased.
@@ -62,10 +67,12 @@ class Opener:
     def _open(  # the parts of a field's address, in its order
         self, table: str, column: str, owner_ref: UUID, record_id: UUID, version: int, ct: bytes
     ) -> bytes:
-        keyring = self._exchange.keyring
-        key = keyring.load(self._connection, owner_ref, kid=sealed_kid(ct))
-        address = keyring.address(table, column, subject_ref=owner_ref, record_id=record_id, version=version)
+        key = self._key_of(owner_ref, sealed_kid(ct))
+        address = self._exchange.keyring.address(table, column, subject_ref=owner_ref, record_id=record_id, version=version)
         return open_field(key, ct, address=address)
+
+    def _load_key(self, owner_ref: UUID, kid: bytes) -> DataKey:
+        return self._exchange.keyring.load(self._connection, owner_ref, kid=kid)
 
     def _is_erased(self, ref: UUID) -> bool:
         status = self._connection.execute(select(subject.c.status).where(subject.c.ref == ref)).scalar()
