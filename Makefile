@@ -55,7 +55,7 @@ lock: check-python ## Compile requirements/*.in to locks with hashes (ARGS="--up
 	for name in main dev bench; do $(COMPILE) $(ARGS) -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .cache .pytest_cache .hypothesis build ./*.egg-info
+	rm -rf $(VENV) .cache .demo .pytest_cache .hypothesis build ./*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian splits venv off python3: say so instead of failing half-way with a traceback.
