@@ -1,51 +1,43 @@
-"""The log is verified from its first entry to its last, and a copy of the database in which one byte was changed is not.
+"""The log verifies from its first entry to its last; a copy of the database in which one byte was changed does not.
 
 The changes are made as somebody would who owns the machine: with SQLite itself, after removing every trigger.
 """
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
-from demo.installation import Installation, must_run, run_cdx
+from demo.installation import Installation, Ran, must_run, run_cdx
 from demo.story import Story, require
 from demo.transparency import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One byte of one row. ``found_as``: what the verification must name."""
+    """One byte of one row."""
 
     what: str
-    table: str
-    column: str
-    where: str
-    found_as: str
+    select: str  # rowid, the id that the verification must name, the bytes to change
+    update: str
 
 
 CHANGES = (
     Change(
         what="an entry of the audit log",
-        table="audit_leaf",
-        column="body",
-        where="type = 'attribute.disclosed'",
-        found_as="audit_leaf",
+        select="SELECT rowid, id, body FROM audit_leaf WHERE type = 'attribute.disclosed' LIMIT 1",
+        update="UPDATE audit_leaf SET body = ? WHERE rowid = ?",
     ),
     Change(
         what="an event of a consent",
-        table="consent_event",
-        column="body",
-        where="type = 'WITHDRAWN'",
-        found_as="consent_event",
+        select="SELECT rowid, consent_id, body FROM consent_event WHERE type = 'WITHDRAWN' LIMIT 1",
+        update="UPDATE consent_event SET body = ? WHERE rowid = ?",
     ),
     Change(
         what="a sealed value",
-        table="attribute_value",
-        column="ct",
-        where="attribute = 'annual_income'",
-        found_as="attribute_value",
+        select="SELECT rowid, id, ct FROM attribute_value WHERE attribute = 'annual_income' LIMIT 1",
+        update="UPDATE attribute_value SET ct = ? WHERE rowid = ?",
     ),
 )
 
@@ -71,16 +63,16 @@ def find_changes(installation: Installation, story: Story) -> None:
     ran = _verify(installation, untouched)
     require(ran.status == 0, f"an untouched copy does not verify: {ran.output}")
     story.proved("A copy of the database verifies", "every entry, opening, consent event and sealed value")
-    for change in CHANGES:
-        copy = _copy(untouched, copies / f"{change.table}.db")
-        _change(copy, change)
+    for number, change in enumerate(CHANGES, 1):
+        copy = _copy(untouched, copies / f"changed-{number}.db")
+        identifier = _change(copy, change)
         ran = _verify(installation, copy)
-        require(ran.status == 1 and change.found_as in ran.output, f"{change.what} was changed unseen: {ran.output}")
-        told = next(line for line in ran.output.splitlines() if change.found_as in line)
-        story.proved(f"One byte changed in {change.what} is found", told.partition(":")[2].strip() or told)
+        told = [line for line in ran.output.splitlines() if line.startswith("wrong:") and identifier in line]
+        require(ran.status == 1 and told, f"{change.what} was changed unseen: {ran.output}")
+        story.proved(f"One byte changed in {change.what} is found", told[0].removeprefix("wrong:").strip())
 
 
-def _verify(installation: Installation, database: Path):  # noqa: ANN202
+def _verify(installation: Installation, database: Path) -> Ran:
     return run_cdx(installation, "log", "verify", "--database", CDX_DATABASE_URL=f"sqlite:///{database}")
 
 
@@ -91,12 +83,13 @@ def _copy(source: Path, target: Path) -> Path:
     return target
 
 
-def _change(path: Path, change: Change) -> None:
+def _change(path: Path, change: Change) -> str:
+    """Flip one bit; gives the id of the row."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             database.execute(f"DROP TRIGGER {trigger}")
-        found = f"FROM {change.table} WHERE {change.where} LIMIT 1"
-        rowid, value = database.execute(f"SELECT rowid, {change.column} {found}").fetchone()
+        rowid, identifier, value = database.execute(change.select).fetchone()
         changed = bytearray(value)
         changed[len(changed) // 2] ^= 1
-        database.execute(f"UPDATE {change.table} SET {change.column} = ? WHERE rowid = ?", (bytes(changed), rowid))
+        database.execute(change.update, (bytes(changed), rowid))
+    return str(UUID(hex=identifier))

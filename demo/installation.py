@@ -1,4 +1,4 @@
-"""Makes an installation in a fresh folder, with the commands that an operator would use (``cdx``, called in-process)."""
+"""Makes an installation in a fresh folder, with the commands that an operator would use (``cdx``, in this process)."""
 
 import json
 import os
@@ -11,18 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 import yaml
 
 from api.cli import cdx
 from api.commands.context import FAILURES
 from demo.agency import Agency
 from demo.people import Person
-from demo.registers import COUNTRY, DATABASE, make_vehicle_registry, write_mapping, write_population, write_tax
+from demo.registers import (
+    COUNTRY,
+    DATABASE,
+    SCHEME,
+    make_vehicle_registry,
+    write_mapping,
+    write_population,
+    write_tax,
+)
 from demo.servers import HOST, free_port
-from demo.story import Story, WrongError
+from demo.story import Story, WrongError, require
 
 AUDIENCE = "cdx-demo"
 PROPOSES, APPROVES = "i.varga", "t.osei"
+POPULATION, TAX = "population.csv", "tax.jsonl"
 _CONFIG = "cdx.toml"
 
 
@@ -54,6 +64,11 @@ class Installation:
     def config(self) -> Path:
         """The settings, for the environment variable CDX_CONFIG."""
         return self.folder / _CONFIG
+
+    @property
+    def provider_keys(self) -> Path:
+        """The private keys of the vehicle registry."""
+        return self.folder / "vehicle-registry.keys.json"
 
     @property
     def database(self) -> Path:
@@ -127,9 +142,22 @@ def must_run(installation: Installation, *arguments: str, quiet: bool = True) ->
     return ran.output
 
 
+def prepare(installation: Installation, story: Story, everybody: Sequence[Person]) -> None:
+    """Write the settings, and what the three registers hold."""
+    folder = installation.folder
+    installation.write_config()
+    write_population(folder / POPULATION, everybody)
+    write_tax(folder / TAX, everybody)
+    holders = make_vehicle_registry(folder / DATABASE, everybody)
+    mapping = write_mapping(folder, issuer=installation.url)
+    must_run(installation, "provider", "keys", str(installation.provider_keys))
+    checked = must_run(installation, "provider", "check", str(mapping), "--rows", "1")
+    require("***" in checked and everybody[0].vehicles[0].plate not in checked, f"not masked: {checked}")
+    story.done(f"an old registry of {holders} vehicle and licence holders: it stays where it is and is asked live")
+
+
 def govern(installation: Installation, story: Story) -> None:
     """Keys and log, the catalogue, the agencies, and agreements that two people agree on."""
-    installation.write_config()
     must_run(installation, "init")
     story.done(f"an installation with keys of its own and an empty audit log, in {installation.folder}")
     loaded = must_run(installation, "catalogue", "load", str(COUNTRY / "catalogue.yaml"))
@@ -161,35 +189,26 @@ def register(installation: Installation, agencies: Sequence[Agency]) -> None:
 
 
 def populate(installation: Installation, story: Story, everybody: Sequence[Person]) -> None:
-    """Import what the registers export, and make the one that is asked live."""
-    folder, shown = installation.folder, story.console.is_terminal
-    population, tax = folder / "population.csv", folder / "tax.jsonl"
-    write_population(population, everybody)
-    taxed = write_tax(tax, everybody)
-    for path, provider in ((population, "population-register"), (tax, "tax-authority")):
-        must_run(installation, "subjects", "import", str(path), "--provider", provider, quiet=not shown)
-    holders = make_vehicle_registry(folder / DATABASE, everybody)
-    write_mapping(folder, issuer=installation.url)
+    """Import into the vault what the two other registers export."""
+    # Where somebody watches, the import shows its progress bar.
+    quiet = not story.console.is_terminal
+    for name, provider in ((POPULATION, "population-register"), (TAX, "tax-authority")):
+        path = str(installation.folder / name)
+        must_run(installation, "subjects", "import", path, "--provider", provider, quiet=quiet)
+    taxed = sum(1 for person in everybody if person.tax)
     story.done(
-        f"{len(everybody):,} people from the population register and {taxed} of them from the tax authority, "
-        f"each value sealed under its person's key"
+        f"{len(everybody):,} people from the population register and {taxed} of them from the tax authority: "
+        "each value sealed under its person's key"
     )
-    story.done(f"{holders} vehicle and licence holders stay in the old registry of the vehicle agency")
-
-
-def provider_keys(folder: Path) -> Path:
-    """Where the vehicle registry keeps its private keys."""
-    return folder / "vehicle-registry.keys.json"
 
 
 def _agencies_file(installation: Installation) -> Path:
-    """The agencies, and where the vehicle registry answers live, with the public halves of its keys."""
+    """The agencies, and where the vehicle registry answers live, with the public keys that it publishes."""
     document = yaml.safe_load((COUNTRY / "agencies.yaml").read_text(encoding="utf-8"))
-    keys = provider_keys(installation.folder)
-    made = must_run(installation, "provider", "keys", str(keys))
+    published = httpx.get(f"{installation.provider_url}/jwks.json", trust_env=False).raise_for_status().json()
     for agency in document["list"]:
         if agency["code"] == "vehicle-registry":
-            live = {"endpoint": f"{installation.provider_url}/", "jwks": json.loads(made), "scheme": "national-id"}
+            live = {"endpoint": f"{installation.provider_url}/", "jwks": published, "scheme": SCHEME}
             agency["profile"]["live"] = live
     path = installation.folder / "agencies.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")

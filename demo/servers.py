@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -48,13 +49,45 @@ def wait_until(look: Callable[[], T], what: str, *, seconds: float = START_SECON
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A program that was started. It is ready when the address ``ready`` answers."""
+
+    name: str
+    ready: str
+    log: Path
+    process: "subprocess.Popen[bytes]"
+
+    def answers(self) -> bool:
+        """Whether it is ready.
+
+        Raises:
+            WrongError: it has ended; with the last lines that it wrote.
+        """
+        self.require_running()
+        try:
+            return httpx.get(self.ready, timeout=2, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    def require_running(self) -> None:
+        """See that it is still there.
+
+        Raises:
+            WrongError: it has ended; with the last lines that it wrote.
+        """
+        if self.process.poll() is not None:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+            raise WrongError("\n".join([f"{self.name} ended (status {self.process.returncode}):", *lines]))
+
+
 class Servers:
     """Child processes. Leaving the block ends them, the last one first; so does the end of this process in any way."""
 
     def __init__(self, logs: Path) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._logs = logs
-        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._running: list[Server] = []
 
     def __enter__(self) -> "Servers":
         return self
@@ -62,18 +95,14 @@ class Servers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for _, process in reversed(self._running):
-            assert process.stdin is not None
-            process.stdin.close()
-        for _, process in reversed(self._running):
-            process.wait()
+        for server in reversed(self._running):
+            assert server.process.stdin is not None
+            server.process.stdin.close()
+        for server in reversed(self._running):
+            server.process.wait()
 
-    def start(self, name: str, command: Sequence[str], *, environment: Mapping[str, str], ready: str) -> None:
-        """Start a program and wait until the address ``ready`` answers.
-
-        Raises:
-            WrongError: it ended, or does not answer in time; with the last lines that it wrote.
-        """
+    def start(self, name: str, command: Sequence[str], *, environment: Mapping[str, str], ready: str) -> Server:
+        """Start a program; it is waited for with :meth:`await_all`."""
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -84,18 +113,18 @@ class Servers:
                 env=dict(environment),
                 cwd=Path(__file__).resolve().parent.parent,
             )
-        self._running.append((name, process))
+        server = Server(name=name, ready=ready, log=log, process=process)
+        self._running.append(server)
+        return server
 
-        def answers() -> bool:
-            if process.poll() is not None:
-                lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
-                raise WrongError("\n".join([f"{name} ended (status {process.returncode}); its last lines:", *lines]))
-            try:
-                return httpx.get(ready, timeout=2, trust_env=False).is_success
-            except httpx.HTTPError:
-                return False
+    def await_all(self) -> None:
+        """Wait until every program answers.
 
-        wait_until(answers, f"{name} answers at {ready} (what it wrote: {log})")
+        Raises:
+            WrongError: one has ended, or does not answer in time.
+        """
+        for server in self._running:
+            wait_until(server.answers, f"{server.name} answers at {server.ready} (what it wrote: {server.log})")
 
     def require_running(self) -> None:
         """See that all are still there.
@@ -103,6 +132,5 @@ class Servers:
         Raises:
             WrongError: one has ended.
         """
-        for name, process in self._running:
-            if process.poll() is not None:
-                raise WrongError(f"{name} has ended; what it wrote is in {self._logs / name}.log")
+        for server in self._running:
+            server.require_running()
