@@ -153,5 +153,3 @@ def test_a_mapping_that_does_not_fit_the_registry_is_told_before_serving(provide
     assert "no column number_plate" in str(caught.value)
     gateway.close()
     Gateway(provider.mapping, provider.keys, replay_file=tmp_path / "r.db").check()
-
-
