@@ -68,7 +68,9 @@ class Opener:
         self, table: str, column: str, owner_ref: UUID, record_id: UUID, version: int, ct: bytes
     ) -> bytes:
         key = self._key_of(owner_ref, sealed_kid(ct))
-        address = self._exchange.keyring.address(table, column, subject_ref=owner_ref, record_id=record_id, version=version)
+        address = self._exchange.keyring.address(
+            table, column, subject_ref=owner_ref, record_id=record_id, version=version
+        )
         return open_field(key, ct, address=address)
 
     def _load_key(self, owner_ref: UUID, kid: bytes) -> DataKey:
