@@ -62,6 +62,12 @@ consent = Table(
         sqlite_where=text("status IN ('GIVEN', 'PAUSED')"),
         postgresql_where=text("status IN ('GIVEN', 'PAUSED')"),
     ),
+    Index(
+        "ix_consent_due",
+        "valid_until",
+        sqlite_where=text("status IN ('REQUESTED', 'GIVEN', 'PAUSED')"),
+        postgresql_where=text("status IN ('REQUESTED', 'GIVEN', 'PAUSED')"),
+    ),
     Index("ix_consent_subject_ref", "subject_ref", "requested_at"),
     Index("ix_consent_agreement_id", "agreement_id"),
 )

@@ -47,6 +47,8 @@ __all__ = [
 PROOF = "dpop-proof"
 SUBJECT = "subject"
 """Who acts, in the log, when it is the person."""
+IDEMPOTENCY_LIFETIME = timedelta(days=7)
+"""How long an idempotency key is remembered: far longer than any client retries."""
 PURGE_MARGIN = timedelta(minutes=5)
 """How long expired rows stay: the clock of the process that purges may run ahead of one that still accepts."""
 
@@ -244,8 +246,8 @@ def record_replayed_proof(exchange: "Exchange", caller: Caller | Citizen, *, org
 
 
 def purge(connection: Connection, now: datetime) -> int:
-    """Delete single-use and token rows that can no longer matter; how many went. The caller commits."""
-    return sum(store.delete_expired(connection, now - PURGE_MARGIN))
+    """Delete single-use, token and idempotency rows that no longer matter; how many went. The caller commits."""
+    return sum(store.delete_expired(connection, now - PURGE_MARGIN, keys_before=now - IDEMPOTENCY_LIFETIME))
 
 
 def _record_replay(

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.tables import consent
 from exchange.model import Status, SubjectStatus
-from exchange.tables import access_token, agency, client, single_use, subject
+from exchange.tables import access_token, agency, client, idempotency, single_use, subject
 
 
 class TokenStatus(StrEnum):
@@ -156,9 +156,10 @@ def select_live_citizen_token(connection: Connection, digest: bytes, now: dateti
     return connection.execute(LIVE_CITIZEN_TOKEN, {"token_digest": digest, "token_now": now}).one_or_none()
 
 
-def delete_expired(connection: Connection, before: datetime) -> Sequence[int]:
-    """Delete what expired before that time; the numbers of single-use and token rows that went."""
+def delete_expired(connection: Connection, before: datetime, *, keys_before: datetime) -> Sequence[int]:
+    """Delete what expired before that time, and older idempotency keys; how many rows of each table went."""
     statements = (
+        delete(idempotency).where(idempotency.c.created_at < keys_before),
         delete(single_use).where(single_use.c.expires_at < before),
         delete(access_token).where(access_token.c.expires_at < before),
     )

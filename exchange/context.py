@@ -17,6 +17,7 @@ from exchange.database import Database
 from exchange.errors import CatalogueError
 from exchange.keyring import Keyring
 from exchange.model import Organisation
+from exchange.pressure import LogPressure
 from exchange.providers.http import LiveProviders
 from exchange.tables import catalogue as catalogue_table
 from exchange.uow import Append, UnitOfWork
@@ -51,8 +52,6 @@ class Settings:
     redelivery_window: timedelta = timedelta(minutes=10)  # for an answer that got lost on the way
     answer_lifetime: timedelta = timedelta(minutes=5)  # exp of the signed answer
     integrate_within: timedelta = timedelta(seconds=60)  # an entry missing from the log after that is provably missing
-    idempotency_lifetime: timedelta = timedelta(days=7)
-    max_attributes: int = 64  # per request
     max_outbox: int = 4096  # entries; beyond it releases wait for the sequencer
     operator: Organisation = UNNAMED_OPERATOR
     authority: Organisation = UNNAMED_AUTHORITY
@@ -109,8 +108,10 @@ class Exchange:
     settings: Settings = field(default_factory=Settings)
     catalogues: CatalogueCache = field(default_factory=CatalogueCache)
     append: Append = outbox.append
+    pressure: LogPressure = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "pressure", LogPressure(self.settings.max_outbox))
         engine = self.database.engine
         if not event.contains(engine, "after_cursor_execute", watch_changes):
             event.listen(engine, "after_cursor_execute", watch_changes)

@@ -43,7 +43,7 @@ class AgreementStatus(StrEnum):
 
 
 class RequestStatus(StrEnum):
-    """As stored. "Ready" and "lapsed" are read off the consent and the clock, never stored by a job."""
+    """As stored. "Ready" is read off the consent, and a lapse off the clock, whatever is stored."""
 
     TAKEN = "TAKEN"  # durable; a live provider is being called
     WAITING = "WAITING"  # for the citizen
@@ -51,6 +51,7 @@ class RequestStatus(StrEnum):
     DENIED = "DENIED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
+    LAPSED = "LAPSED"  # written down by housekeeping; effective before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,10 +57,12 @@ def submit(
         ReplayedError: the DPoP proof was used before. Audited.
         IdempotencyConflictError: the key was used with another body.
         ContentionError: the ground kept moving.
+        AuditUnavailableError: the log is behind; nothing is released for the time being.
     """
     taking = Taking(key_digest=sha256(idempotency_key.encode()).digest(), body_digest=body_digest)
     for _ in range(exchange.settings.attempts):
         with exchange.database.read() as connection:
+            exchange.pressure.check(connection, now)
             ground = read_for(exchange, connection, caller, request, taking.key_digest, now)
             if ground.earlier is not None:
                 break

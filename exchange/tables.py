@@ -193,6 +193,7 @@ idempotency = Table(
     Column("body_digest", LargeBinary(32), nullable=False),
     Column("request_id", Uuid, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Index("ix_idempotency_created_at", "created_at"),
 )
 
 single_use = Table(
