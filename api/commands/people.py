@@ -1,5 +1,6 @@
 """``cdx subjects`` and ``cdx subject``: what is held about people."""
 
+import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -77,7 +78,7 @@ def subject_erase(ref: UUID | None, scheme: str, *, yes: bool) -> None:
     """
     with opened() as services:
         if ref is None:
-            identifier = click.prompt("Identifier", hide_input=True)
+            identifier = click.prompt("Identifier", hide_input=sys.stdin.isatty())
             if scheme == PSEUDONYM_SCHEME:
                 raise click.ClickException(
                     "a person is found by a national identifier or a reference, not by a pseudonym"
