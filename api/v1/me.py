@@ -1,5 +1,6 @@
 """``/v1/me``: a citizen decides, sees, withdraws, takes receipts along. Everything is about the token's own person."""
 
+from datetime import UTC
 from typing import Any, Final
 from uuid import UUID
 
@@ -192,7 +193,7 @@ class MyDecision(MethodView):
             citizen,
             request_id,
             selection=[(one["name"], one["form"]) for one in data["attributes"]],
-            valid_until=data.get("valid_until"),
+            valid_until=data["valid_until"].astimezone(UTC) if "valid_until" in data else None,
             uses=data.get("uses"),
             **shown,
             now=service.clock(),
