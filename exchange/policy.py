@@ -20,7 +20,7 @@ answer (invariant 6).
 13. permitted: what is left
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -36,6 +36,7 @@ from exchange.forms import FormKind, parse_form
 from exchange.model import VALUE_FORM, AttributeRequest, RequestedAttribute, SubjectStatus
 
 REQUEST_SCOPE: Final = "attributes:request"
+Lines = tuple[RequestedAttribute, ...]
 _SERVED: Final = frozenset({SubjectStatus.ACTIVE, SubjectStatus.PROTECTED})
 
 
@@ -139,8 +140,8 @@ class Question:
 class Permit:
     """``lines`` may go out. ``left_out``: optional ones that may not. Without a consent it is by law."""
 
-    lines: tuple[RequestedAttribute, ...]
-    left_out: tuple[RequestedAttribute, ...] = ()
+    lines: Lines
+    left_out: Lines = ()
     consent_id: UUID | None = None
     consent_version: int | None = None
 
@@ -149,7 +150,7 @@ class Permit:
 class NeedsConsent:
     """The person must be asked for ``lines``. Not ``answerable``: nobody is there to answer, and no caller can tell."""
 
-    lines: tuple[RequestedAttribute, ...]
+    lines: Lines
     answerable: bool = True
 
 
@@ -158,7 +159,7 @@ class Deny:
     """No. ``lines``: the ones at fault, where it is about some of them."""
 
     reason: DenyReason
-    lines: tuple[RequestedAttribute, ...] = ()
+    lines: Lines = ()
 
 
 Decision = Permit | NeedsConsent | Deny
@@ -177,18 +178,18 @@ def decide(question: Question, now: datetime) -> Decision:
     if fault is not None:
         return fault
     agreement = question.agreement
-    assert agreement is not None  # noqa: S101  # step 5 has refused the lack of one; this tells the type checker
+    assert agreement is not None  # step 5 has refused the lack of one; this tells the type checker
     # Step 7. Before any other look at the person, and the same whatever the lines are.
     subject = question.subject
     if subject is None or subject.status not in _SERVED:
         return NeedsConsent(lines=lines, answerable=False)
     # Step 8.
-    protected: frozenset[RequestedAttribute] = frozenset()
+    kept: Lines = lines
+    withheld: Lines = ()
     if subject.status is SubjectStatus.PROTECTED:
-        protected = frozenset(line for line in lines if question.catalogue.attribute(line.name).whereabouts)
-    kept = tuple(line for line in lines if line not in protected)
-    if not kept or any(line.required for line in protected):
-        return Deny(reason=DenyReason.PROTECTED_ADDRESS, lines=tuple(protected))
+        kept, withheld = _split(lines, lambda line: not question.catalogue.attribute(line.name).whereabouts)
+    if _too_little(kept, withheld):
+        return Deny(reason=DenyReason.PROTECTED_ADDRESS, lines=withheld)
     # Step 9.
     consent = None
     if agreement.legal_basis.asks_subject:
@@ -199,22 +200,31 @@ def decide(question: Question, now: datetime) -> Decision:
         consent = standing
         # Step 11.
         granted = consent.scope.keys
-        outside = tuple(line for line in kept if (line.name, line.form) not in granted)
-        kept = tuple(line for line in kept if (line.name, line.form) in granted)
-        if not kept or any(line.required for line in outside):
+        kept, outside = _split(kept, lambda line: (line.name, line.form) in granted)
+        if _too_little(kept, outside):
             return Deny(reason=DenyReason.OUTSIDE_CONSENT, lines=outside)
     # Step 12.
-    exhausted = tuple(line for line in kept if _is_exhausted(line, question.form_uses, agreement))
-    kept = tuple(line for line in kept if line not in exhausted)
-    if not kept or any(line.required for line in exhausted):
+    kept, exhausted = _split(kept, lambda line: not _is_exhausted(line, question.form_uses, agreement))
+    if _too_little(kept, exhausted):
         return Deny(reason=DenyReason.FORM_LIMIT, lines=exhausted)
     # Step 13.
+    permitted = {(line.name, line.form) for line in kept}
     return Permit(
         lines=kept,
-        left_out=tuple(line for line in lines if line not in kept),
+        left_out=tuple(line for line in lines if (line.name, line.form) not in permitted),
         consent_id=None if consent is None else consent.id,
         consent_version=None if consent is None else consent.version,
     )
+
+
+def _split(lines: Lines, may_go: Callable[[RequestedAttribute], bool]) -> tuple[Lines, Lines]:
+    """Lines that may go, and those that may not, each in the order of the request."""
+    return tuple(line for line in lines if may_go(line)), tuple(line for line in lines if not may_go(line))
+
+
+def _too_little(kept: Lines, dropped: Lines) -> bool:
+    """Whether what is left does not serve the request: nothing, or not all that it requires."""
+    return not kept or any(line.required for line in dropped)
 
 
 def _fault_of_the_caller(question: Question, now: datetime) -> Deny | None:
@@ -252,7 +262,7 @@ def _fault_of_the_caller(question: Question, now: datetime) -> Deny | None:
     return Deny(reason=DenyReason.OUTSIDE_AGREEMENT, lines=outside) if outside else None
 
 
-def _fault_of_the_shape(lines: tuple[RequestedAttribute, ...]) -> Deny | None:
+def _fault_of_the_shape(lines: Lines) -> Deny | None:
     if not lines:
         return Deny(reason=DenyReason.EMPTY_REQUEST)
     seen: set[tuple[str, str]] = set()
@@ -281,7 +291,7 @@ def _fault_of_the_line(line: RequestedAttribute, catalogue: Catalogue) -> DenyRe
 
 
 def _standing_consent(
-    question: Question, agreement: Agreement, lines: tuple[RequestedAttribute, ...], now: datetime
+    question: Question, agreement: Agreement, lines: Lines, now: datetime
 ) -> ConsentState | NeedsConsent | Deny:
     """Step 10: the consent in force, or what to do without one."""
     consent = question.consent
