@@ -1,7 +1,8 @@
 """A request whose values a live provider holds: two transactions, the call between them (flow 4)."""
 
+import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -48,31 +49,32 @@ def mark_taken(exchange: "Exchange", caller: Caller, situation: Situation, now: 
 
 
 def answer_with_provider(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime) -> Outcome:
-    """Call the provider outside any transaction, then decide again on what stands then, and release."""
-    situation = situation_of(exchange, caller, request_id, now)
-    if not isinstance(situation.decision, Permit):
-        return _ended_meanwhile(exchange, caller, situation, now)
-    try:
-        live = fetch(exchange, situation, situation.decision, now)
-    except ProviderError as exc:
-        return _fail(exchange, situation, exc, now)
+    """Call the provider outside any transaction, then decide again on what stands then, and release.
+
+    The call may take seconds, which are added to ``now``: what ran out meanwhile has run out.
+    """
+    live: Mapping[str, HeldValue] | None = None
     for _ in range(exchange.settings.attempts):
         situation = situation_of(exchange, caller, request_id, now)
-        if situation.stored.status == RequestStatus.RELEASED:
-            return send_again(exchange, caller, situation, now)
-        if not isinstance(situation.decision, Permit):
-            return _ended_meanwhile(exchange, caller, situation, now)
-        opened = situation.opened
-        assert opened is not None  # a permit was opened
         try:
-            return release_stored(
-                exchange,
-                caller,
-                situation,
-                situation.decision,
-                Opened(held={**opened.held, **live}, key=opened.key),
-                now,
-            )
+            if situation.stored.status == RequestStatus.RELEASED:
+                return send_again(exchange, caller, situation, now)
+            if not isinstance(situation.decision, Permit):
+                return _ended_meanwhile(exchange, caller, situation, now)
+            if live is None:
+                started = time.monotonic()
+                try:
+                    live = fetch(exchange, situation, situation.decision, now)
+                except ProviderError as exc:
+                    return _fail(exchange, situation, exc, now)
+                now += timedelta(milliseconds=int((time.monotonic() - started) * 1000))
+                situation = situation_of(exchange, caller, request_id, now)
+                if not isinstance(situation.decision, Permit):
+                    return _ended_meanwhile(exchange, caller, situation, now)
+            opened = situation.opened
+            assert opened is not None  # a permit was opened
+            everything = Opened(held={**opened.held, **live}, key=opened.key)
+            return release_stored(exchange, caller, situation, situation.decision, everything, now)
         except GroundMovedError:
             continue
     raise ContentionError("what the request rests on kept changing; nothing was disclosed")
