@@ -70,7 +70,8 @@ class ValueRow:
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
     """Let all reads in the block see one moment, while sequencer and requests go on (SQLite: a read does so anyway)."""
-    if connection.dialect.name != "postgresql":
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "postgresql" or not driver.autocommit:
         yield
         return
     # Readers run without BEGIN (exchange.database), so this is a transaction of our own making.

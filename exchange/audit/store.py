@@ -4,7 +4,7 @@ Nothing here decides: callers hold the rules, and the transaction. What only ``v
 ``exchange.audit.check_store``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,43 +31,27 @@ _HEAD_ID = 1
 # --- the outbox and what stands beside it -----------------------------------------------------------------------------
 
 
+_INSERT_OUTBOX = Prepared(insert(audit_outbox), columns=("id", "body", "accepted_at"))
+_INSERT_OPENING = Prepared(insert(audit_opening), columns=("entry_id", "subject_ref", "ct"))
+_INSERT_LINE = Prepared(insert(audit_subject_entry), columns=("subject_ref", "entry_id", "at"))
+
+
 def insert_entries(
     connection: Connection, entries: Sequence[PreparedEntry], sealed_openings: Sequence[tuple[UUID, UUID, bytes]]
 ) -> None:
-    """Insert outbox rows, sealed openings and history lines: one statement per table."""
-    if not entries:
-        return
-    _insert(
-        connection,
-        _INSERT_OUTBOX,
-        [{"id": entry.id, "body": entry.body, "accepted_at": entry.accepted_at} for entry in entries],
-    )
-    _insert(
-        connection,
-        _INSERT_OPENING,
-        [{"entry_id": entry, "subject_ref": owner, "ct": ct} for entry, owner, ct in sealed_openings],
-    )
-    _insert(
-        connection,
-        _INSERT_LINE,
-        [
-            {"subject_ref": entry.subject_ref, "entry_id": entry.id, "at": entry.accepted_at}
-            for entry in entries
-            if entry.subject_ref is not None
-        ],
-    )
-
-
-_INSERT_OUTBOX = Prepared(insert(audit_outbox), columns=audit_outbox.c.keys())
-_INSERT_OPENING = Prepared(insert(audit_opening), columns=audit_opening.c.keys())
-_INSERT_LINE = Prepared(insert(audit_subject_entry), columns=audit_subject_entry.c.keys())
-
-
-def _insert(connection: Connection, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
-    if len(rows) == 1:
-        statement.execute(connection, rows[0])
-    elif rows:
-        statement.execute_many(connection, rows)
+    """Insert outbox rows, sealed openings and history lines: one statement per table, none where there is no row."""
+    rows = [{"id": entry.id, "body": entry.body, "accepted_at": entry.accepted_at} for entry in entries]
+    openings = [{"entry_id": entry, "subject_ref": owner, "ct": ct} for entry, owner, ct in sealed_openings]
+    lines = [
+        {"subject_ref": entry.subject_ref, "entry_id": entry.id, "at": entry.accepted_at}
+        for entry in entries
+        if entry.subject_ref is not None
+    ]
+    for statement, values in ((_INSERT_OUTBOX, rows), (_INSERT_OPENING, openings), (_INSERT_LINE, lines)):
+        if len(values) == 1:
+            statement.execute(connection, values[0])
+        elif values:
+            statement.execute_many(connection, values)
 
 
 def outbox_backlog(connection: Connection) -> tuple[int, datetime | None]:
