@@ -54,27 +54,24 @@ def answer_with_provider(exchange: "Exchange", caller: Caller, request_id: UUID,
     The call may take seconds, which are added to ``now``: what ran out meanwhile has run out.
     """
     live: Mapping[str, HeldValue] | None = None
-    for _ in range(exchange.settings.attempts):
+    for _ in range(1 + exchange.settings.attempts):
         situation = situation_of(exchange, caller, request_id, now)
         try:
             if situation.stored.status == RequestStatus.RELEASED:
                 return send_again(exchange, caller, situation, now)
-            if not isinstance(situation.decision, Permit):
+            permit, opened = situation.decision, situation.opened
+            if not isinstance(permit, Permit) or opened is None:
                 return _ended_meanwhile(exchange, caller, situation, now)
             if live is None:
                 started = time.monotonic()
                 try:
-                    live = fetch(exchange, situation, situation.decision, now)
+                    live = fetch(exchange, situation, permit, now)
                 except ProviderError as exc:
                     return _fail(exchange, situation, exc, now)
                 now += timedelta(milliseconds=int((time.monotonic() - started) * 1000))
-                situation = situation_of(exchange, caller, request_id, now)
-                if not isinstance(situation.decision, Permit):
-                    return _ended_meanwhile(exchange, caller, situation, now)
-            opened = situation.opened
-            assert opened is not None  # a permit was opened
+                continue  # what stands now counts, not what stood before the call
             everything = Opened(held={**opened.held, **live}, key=opened.key)
-            return release_stored(exchange, caller, situation, situation.decision, everything, now)
+            return release_stored(exchange, caller, situation, permit, everything, now)
         except GroundMovedError:
             continue
     raise ContentionError("what the request rests on kept changing; nothing was disclosed")
