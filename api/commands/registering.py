@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,9 @@ from crypto.canonical import load_json
 from crypto.ids import random_bytes
 from crypto.jose import EncryptionPrivateKey, SigningKey
 from exchange import agencies
-from exchange.model import Status
+from exchange.agreement_model import Agreement
+from exchange.agreements import list_agreements
+from exchange.model import VALUE_FORM, Status
 
 MAX_KEY_FILE: Final = 65_536
 _STATUS = click.Choice([status.value for status in Status], case_sensitive=False)
@@ -102,7 +105,8 @@ def sandbox_group() -> None:
 @click.option("--name", metavar="ID", help="Client id; default: made from the agency's code.")
 @click.option("--scope", "scopes", multiple=True, default=["attributes:request", "catalogue:read"], show_default=True)
 @click.option("--out", "path", type=click.Path(path_type=Path), help="Key file; default: ID.json")
-def sandbox_client(agency: str, name: str | None, scopes: tuple[str, ...], path: Path | None) -> None:
+@click.option("--subject", default="national-id:NUMBER", help="Invented person for the printed command: SCHEME:ID.")
+def sandbox_client(agency: str, name: str | None, scopes: tuple[str, ...], path: Path | None, subject: str) -> None:
     """Make keys for a client, register it, write the key file, and print the command of a first request."""
     with opened() as services:
         config = services.config
@@ -129,9 +133,27 @@ def sandbox_client(agency: str, name: str | None, scopes: tuple[str, ...], path:
         except BaseException:
             path.unlink()
             raise
+        with services.exchange.database.read() as connection:
+            agreements = list_agreements(connection, consumer=agency)
+        in_force = [one for one in agreements if one.is_in_force(services.clock())]
     out.print(f"{client_id} is registered for {agency}. Its private keys are in {path}: only you can read them.")
+    if not in_force:
+        out.print(f"{agency} has no agreement in force yet: cdx agreement propose FILE --by PERSON")
+        return
     out.print("While `cdx serve` runs, this sends a first request:")
-    out.print(f"  python demo/first_request.py {path}")
+    out.print(f"  {_first_request(in_force[0], path, subject)}")
+    if subject.endswith(":NUMBER"):
+        out.print("NUMBER stands for the identifier of an invented person.")
+
+
+def _first_request(agreement: Agreement, path: Path, subject: str) -> str:
+    lines = [
+        line.name if line.form == VALUE_FORM else f"{line.name}={line.form}"
+        for line in agreement.lines
+        if line.form != "equals"  # it would need something to compare with
+    ]
+    options = ["--key-file", str(path), "--subject", subject, "--agreement", agreement.code]
+    return shlex.join(["python", "demo/first_request.py", *options, "--purpose", agreement.purpose, *lines])
 
 
 def write_key_file(path: Path, document: dict[str, Any]) -> None:

@@ -205,3 +205,43 @@ def test_the_worker_deletes_what_has_expired(log_services, clock, monkeypatch):
     until(lambda: left() == 1)
     stop.set()
     thread.join()
+
+
+def test_the_command_that_the_sandbox_prints_works(environ, port, tmp_path):
+    """From an empty folder to a first request, with nothing but printed commands."""
+    import re
+    import shlex
+
+    from tests.house import COUNTRY
+    from tests.unit.api.commands import ROOT
+
+    cdx(environ, "catalogue", "load", COUNTRY / "catalogue.yaml")
+    cdx(environ, "agency", "register", COUNTRY / "agencies.yaml")
+    proposed = cdx(environ, "agreement", "propose", COUNTRY / "agreements" / "housing-benefit.yaml", "--by", "a.one")
+    approve = re.search(r"cdx (agreement approve .*) PERSON", proposed)[1]
+    cdx(environ, *shlex.split(approve), "b.two")
+    keys = tmp_path / "client.json"
+    client = ("--agency", "housing-benefit-office", "--subject", "national-id:VAL-100001-7", "--out", keys)
+    printed = cdx(environ, "sandbox", "client", *client)
+    (command,) = re.findall(r"python (demo/first_request.py .*)", printed)
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api.cli", "serve"], env=environ, stdout=output, stderr=output
+        )
+        try:
+            until(lambda: is_ready(port), process, tmp_path / "output")
+            asked = subprocess.run(
+                [sys.executable, *shlex.split(command)],
+                cwd=ROOT,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+    # Nobody is known here by that number: an unknown person looks like a silent one.
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert '"state": "waiting"' in asked.stdout
