@@ -62,14 +62,15 @@ def find_changes(installation: Installation, story: Story) -> None:
     untouched = _copy(installation.database, copies / "untouched.db")
     ran = _verify(installation, untouched)
     require(ran.status == 0, f"an untouched copy does not verify: {ran.output}")
-    story.proved("A copy of the database verifies", "every entry, opening, consent event and sealed value")
+    story.proved("A copy of the database verifies, too", "every entry, opening, consent event and sealed value")
     for number, change in enumerate(CHANGES, 1):
         copy = _copy(untouched, copies / f"changed-{number}.db")
         identifier = _change(copy, change)
         ran = _verify(installation, copy)
         told = [line for line in ran.output.splitlines() if line.startswith("wrong:") and identifier in line]
         require(ran.status == 1 and told, f"{change.what} was changed unseen: {ran.output}")
-        story.proved(f"One byte changed in {change.what} is found", told[0].removeprefix("wrong:").strip())
+        table = told[0].removeprefix("wrong:").strip().partition(":")[0]
+        story.proved(f"One byte changed in {change.what} is found", f"{table} is named, with the row: {identifier}")
 
 
 def _verify(installation: Installation, database: Path) -> Ran:

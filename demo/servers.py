@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -58,7 +59,7 @@ class Server:
     log: Path
     process: "subprocess.Popen[bytes]"
 
-    def answers(self) -> bool:
+    def answers(self, http: httpx.Client) -> bool:
         """Whether it is ready.
 
         Raises:
@@ -66,7 +67,7 @@ class Server:
         """
         self.require_running()
         try:
-            return httpx.get(self.ready, timeout=2, trust_env=False).is_success
+            return http.get(self.ready).is_success
         except httpx.HTTPError:
             return False
 
@@ -123,8 +124,10 @@ class Servers:
         Raises:
             WrongError: one has ended, or does not answer in time.
         """
-        for server in self._running:
-            wait_until(server.answers, f"{server.name} answers at {server.ready} (what it wrote: {server.log})")
+        with httpx.Client(timeout=2, trust_env=False) as http:
+            for server in self._running:
+                what = f"{server.name} answers at {server.ready} (what it wrote: {server.log})"
+                wait_until(partial(server.answers, http), what)
 
     def require_running(self) -> None:
         """See that all are still there.
