@@ -19,7 +19,7 @@ class LiveEndpoint:
         url: receives the queries.
         signature_keys: any of them signs answers.
         encryption_key: queries are encrypted to it.
-        scheme: under which kind of identifier the agency knows people; None: it takes any.
+        scheme: under which kind of identifier the agency knows people; None: everybody has one identifier only.
     """
 
     url: str

@@ -8,7 +8,7 @@ CSV (UTF-8; comma, semicolon or tab): a header with ``scheme``, ``id`` and any a
 - ``<attribute>.last_updated`` and ``<attribute>.valid_until`` date one value; ``last_updated`` dates all values of the
   line; ``<attribute>.label`` is the label of a code (without it, the code itself).
 - An empty cell means that the provider holds nothing: *absent*. ``@empty``, ``@not_applicable``, ``@unavailable`` say
-  otherwise; a value that begins with ``@`` is written with two. A column that is not there leaves what is held as it is.
+  otherwise; a value that begins with ``@`` is written with two. A missing column leaves what is held as it is.
 - A line break inside a cell is not possible here: use JSON Lines.
 
 JSON Lines (UTF-8): one object a line, with the same members.

@@ -58,7 +58,7 @@ def fetch_live(
             if code not in agencies:
                 raise ProviderUnavailableError("the provider is not registered, or suspended")
             provider = exchange.live_providers.of(agencies[code])
-            name = next((name for name in names if provider.endpoint.scheme in (None, name.scheme)), None)
+            name = _name_for(names, provider.endpoint.scheme)
             if name is None:  # the person has no name that this agency would know
                 held |= {one.name: HeldValue(name=one.name, provider=code, state=UNAVAILABLE) for one in theirs}
             else:
@@ -67,6 +67,13 @@ def fetch_live(
             exc.provider = code
             raise
     return held
+
+
+def _name_for(names: Sequence[SubjectName], scheme: str | None) -> SubjectName | None:
+    """The one identifier that the agency knows the person by; no other is shown to it, and none is guessed."""
+    if scheme is None and len(names) > 1:
+        raise ProviderUnavailableError("the provider's profile must say which identifiers it knows (scheme)")
+    return next((name for name in names if scheme in (None, name.scheme)), None)
 
 
 def identifiers(exchange: "Exchange", connection: Connection, subject_ref: UUID) -> list[SubjectName]:
@@ -80,9 +87,11 @@ def identifiers(exchange: "Exchange", connection: Connection, subject_ref: UUID)
         .where(subject_identifier.c.subject_ref == subject_ref)
         .order_by(subject_identifier.c.id)
     ).all()
+    newest = exchange.keyring.load(connection, subject_ref)
     names = []
     for row in rows:
-        key = exchange.keyring.load(connection, subject_ref, kid=sealed_kid(row.ct))
+        kid = sealed_kid(row.ct)
+        key = newest if kid == newest.kid else exchange.keyring.load(connection, subject_ref, kid=kid)
         address = exchange.keyring.address(
             subject_identifier.name, "ct", subject_ref=subject_ref, record_id=row.id, version=row.version
         )
