@@ -168,13 +168,16 @@ class Tree:
 
     def root(self, leaves: bytes | None = None) -> bytes:
         """The root over the full tiles added so far and some leaf hashes after them (default: the partial tile)."""
-        tail = Frontier()
         data = self._tail if leaves is None else leaves
+        tiles, tail = self._tiles, Frontier()
+        if len(data) == TILE_BYTES:
+            tiles = tiles.copy()
+            tiles.append(complete_root(data))
+            data = b""
         for start in range(0, len(data), HASH_BYTES):
             tail.append(data[start : start + HASH_BYTES])
-        size = self._tiles.size * TILE_WIDTH + tail.size
-        whole = Frontier.from_bytes(size.to_bytes(8, "big") + b"".join((*self._tiles.hashes, *tail.hashes)))
-        return whole.root()
+        size = tiles.size * TILE_WIDTH + tail.size
+        return Frontier.from_bytes(size.to_bytes(8, "big") + b"".join((*tiles.hashes, *tail.hashes))).root()
 
     def _raise(self, root: bytes, level: int) -> list[str]:
         faults: list[str] = []

@@ -1,5 +1,7 @@
+import subprocess
+import sys
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -164,6 +166,41 @@ def test_sequencers_at_once_write_one_history(small_log, tmp_path):
     small_log.assert_sound(tmp_path)
     with small_log.database.read() as connection:
         assert log.size(connection) == 300
+
+
+KILLED = """
+import sys, threading
+from datetime import UTC, datetime
+from crypto.checkpoint import NoteSigner
+from exchange.audit.sequencer import Sequencer
+from exchange.database import Database
+url, origin = sys.argv[1:]
+signer = NoteSigner(origin, bytes(range(32)))
+sequencer = Sequencer(Database(url), [signer], origin=origin, clock=lambda: datetime.now(UTC))
+print("ready", flush=True)
+while True:
+    sequencer.run_round()
+"""
+
+
+@pytest.mark.invariant(12)
+def test_a_killed_sequencer_leaves_one_history(small_log, tmp_path):
+    url = small_log.database.engine.url.render_as_string(hide_password=False)
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", KILLED, url, ORIGIN], stdout=subprocess.PIPE) as killed:
+            assert killed.stdout is not None
+            killed.stdout.readline()
+            for _ in range(10):
+                small_log.append_many(30)
+            killed.kill()
+        small_log.assert_sound()
+    small_log.restart()
+    small_log.now = datetime.now(UTC)
+    while small_log.round():
+        pass
+    small_log.assert_sound(tmp_path)
+    with small_log.database.read() as connection:
+        assert log.size(connection) == 900
 
 
 def test_the_loop_integrates_and_stops(small_log):
