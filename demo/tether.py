@@ -11,7 +11,7 @@ import sys
 import threading
 from contextlib import suppress
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
 
 
 def main(command: list[str]) -> int:
