@@ -10,7 +10,9 @@ from tests.unit.docs.documents import documents
 
 _LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"`((?:api|consent|crypto|demo|docs|exchange|migrations|requirements|tests)/[\w./-]+\.\w+)(?:::\w+)?`")
+_FILE = re.compile(
+    r"`((?:api|consent|crypto|demo|docs|exchange|migrations|requirements|tests)/[\w./-]+\.\w+)(?:::\w+)?`"
+)
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _WANTED = (
     "README.md",

@@ -1,7 +1,7 @@
 """The tables of the documents that are written by a program: ``python -m tests.unit.docs.generated`` writes them anew.
 
-They stand between ``<!-- generated: name -->`` and ``<!-- end -->``. ``tests/architecture/test_docs_tables.py`` fails when one
-is not what the code says now.
+They stand between ``<!-- generated: name -->`` and ``<!-- end -->``. ``tests/architecture/test_docs_tables.py`` fails
+when one is not what the code says now.
 """
 
 import dataclasses
