@@ -319,7 +319,9 @@ def _query(claims: dict[str, Any], digest: str) -> Query:
     subject, attributes = claims["subject"], claims["attributes"]
     if not claims.keys() <= _QUERY_MEMBERS or not _is_jti(claims["jti"]) or not _is_code(claims["purpose"]):
         raise MalformedError("a member of the query")
-    if subject.keys() != {"scheme", "id"} or not all(isinstance(text, str) and text for text in subject.values()):
+    if not isinstance(subject, dict) or subject.keys() != {"scheme", "id"}:
+        raise MalformedError("the subject of the query")
+    if not all(isinstance(text, str) and text for text in subject.values()):
         raise MalformedError("the subject of the query")
     if not isinstance(attributes, list) or not 0 < len(attributes) <= MAX_ATTRIBUTES:
         raise MalformedError("the attributes of the query")

@@ -19,8 +19,8 @@ KEY = DataKey(bytes(range(32)))
 KEYRING = Keyring(LocalKeyWrapper(bytes(32)), installation_id=INSTALLATION)
 
 
-def row(held: HeldValue, *, version: int = 1, ct: bytes | None = None, **changes: object) -> SimpleNamespace:
-    sealed = seal_value(held, key=KEY, installation=INSTALLATION, subject_ref=PERSON, record_id=RECORD, version=version)
+def row(held: HeldValue, **changes: object) -> SimpleNamespace:
+    sealed = seal_value(held, key=KEY, installation=INSTALLATION, subject_ref=PERSON, record_id=RECORD, version=1)
     made = {
         "attribute": held.name,
         "provider": held.provider,
