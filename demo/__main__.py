@@ -62,8 +62,9 @@ def _run(story: Story, installation: Installation, *, once: bool, began: float) 
         for chapter in CHAPTERS:
             chapter(walk)
         story.part("Nobody has to take our word")
-        evidence.verify_log(installation, story, open_checkpoint(walk.checkpoint, walk.vkey))
-        evidence.find_changes(installation, story)
+        with story.waiting_for("verifying …"):
+            evidence.verify_log(installation, story, open_checkpoint(walk.checkpoint, walk.vkey))
+            evidence.find_changes(installation, story)
         servers.require_running()
         story.say()
         story.say(f"[bold green]{story.count} steps, each checked[/], in {time.monotonic() - began:.0f} seconds.")
@@ -139,7 +140,7 @@ def _invite(story: Story, installation: Installation, mara: Person) -> None:
     story.say("[bold]It stays up. Look around:[/]")
     story.say(f"  the API, described            {installation.url}/docs")
     story.say(f"  the log's newest checkpoint   {installation.url}/audit/checkpoint")
-    story.say(f"  sign in as anybody            {installation.identity_provider} (Mara is {mara.national_id})")
+    story.say(f"  the identity provider         {installation.identity_provider} (anybody can sign in as anybody)")
     story.say()
     story.say("[bold]Ask yourself, in another terminal:[/]")
     story.say(f"  export CDX_CONFIG={installation.config}")
@@ -148,6 +149,7 @@ def _invite(story: Story, installation: Installation, mara: Person) -> None:
         f"  {here / 'python'} demo/first_request.py --key-file {key_file} --subject national-id:{mara.national_id} "
         "--agreement student-payment --purpose benefit_payment full_name bank_account"
     )
+    story.say(f"  {here / 'python'} -m demo.decide {mara.national_id}      # be Mara: then send the request again")
     story.say(f"  {here / 'cdx'} log verify --database")
     story.say()
     story.say("Ctrl-C ends everything.")

@@ -68,6 +68,11 @@ class Citizen:
         }
         return self._post(f"/v1/me/requests/{request['id']}/decision", body)
 
+    def refuse(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a request."""
+        body = {"decision": "refuse", "language": "en", "notice_version": request["notice_version"]}
+        return self._post(f"/v1/me/requests/{request['id']}/decision", body)
+
     def consents(self) -> list[dict[str, Any]]:
         """Everything that was ever allowed."""
         found: list[dict[str, Any]] = self._get("/v1/me/consents")["consents"]

@@ -7,11 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
-from demo.citizen import Citizen
-from demo.installation import AUDIENCE, Installation, must_run
+from demo.installation import Installation, must_run
 from demo.people import people
 from demo.registers import COUNTRY, write_population, write_tax
 from demo.servers import Servers
@@ -90,6 +88,23 @@ def run(key_file, subject, *more):
     )
 
 
+def decide(installation, national_id, choice):
+    """The citizen's side, as somebody would who tries the demonstration."""
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.decide", national_id],
+        env=installation.environment(),
+        cwd=PROGRAM.parents[1],
+        input=f"{choice}\n",
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def test_it_waits_for_the_citizen_then_shows_the_answer(installation, key_file):
     mara = people(3)[0]
     subject = f"national-id:{mara.national_id}"
@@ -99,12 +114,10 @@ def test_it_waits_for_the_citizen_then_shows_the_answer(installation, key_file):
     assert state["state"] == "waiting"
     assert "reference" in state
 
-    with httpx.Client(base_url=installation.url, trust_env=False) as http:
-        citizen = Citizen(http, identity_provider=installation.identity_provider, client_id=AUDIENCE)
-        assert citizen.sign_in(mara.national_id).is_success
-        (request,) = citizen.waiting()
-        assert request["id"] == state["id"]
-        citizen.allow(request, [(one["name"], one["form"]) for one in request["attributes"]])
+    decided = decide(installation, mara.national_id, "all")
+    assert "Where to send your grant" in decided
+    assert "Allowed." in decided
+    assert "No request waits" in decide(installation, mara.national_id, "")
 
     answered = run(key_file, subject, "--url", installation.url)
     assert answered.returncode == 0, answered.stderr
