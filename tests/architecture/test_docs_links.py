@@ -88,3 +88,12 @@ def test_a_decision_record_has_its_parts(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     for part in ("Status:", "## Context", "## Considered", "## Decision", "## Consequences"):
         assert part in text, f"{name} has no {part}"
+
+
+def test_both_pictures_of_the_layers_differ_in_colours_only():
+    light, dark = ((ROOT / "docs/images" / name).read_text("utf-8") for name in ("layers.svg", "layers-dark.svg"))
+    colour = re.compile(r"#[0-9a-f]{6}")
+    assert colour.sub("", light) == colour.sub("", dark)
+    assert light != dark
+    for layer in ("api", "exchange", "consent", "crypto"):
+        assert f">{layer}</text>" in light
