@@ -31,7 +31,7 @@ SEALED_TABLES: Final = ("subject_identifier", "attribute_value", "attribute_requ
 _STRETCH: Final = 16 * TILE_WIDTH
 
 CheckSealed = Callable[[str], Iterable[str]]
-"""``check_sealed(table)``: a sentence for each row of the table whose sealed column does not open. Asked in the snapshot."""
+"""``check_sealed(table)``: a sentence for each row that does not open; asked within the snapshot."""
 
 
 def verify_database(
