@@ -31,6 +31,7 @@ ASKED = [
 ]
 LEFT_OUT = "other_benefits"
 ADULT = [{"name": "birth_date", "form": "at_least:18"}]
+NAME = [{"name": "full_name", "form": "value"}]
 PARKING = [
     {"name": "full_name", "form": "value"},
     {"name": "home_address", "form": "value"},
@@ -142,12 +143,14 @@ def history_and_withdrawal(walk: Walk) -> None:
         f"Mara sees all {len(found)} disclosures: who, when, which attributes, why",
         "each is proved to be in the log, and no entry names her",
     )
+    _require(walk.ask(NAME, case="HB-2026-0060"), 200)
     withdrawn = walk.citizen.withdraw(walk.consent)
     require(withdrawn["status"] == "WITHDRAWN", f"the consent is {withdrawn['status']}")
-    refused = _require(walk.ask(ASKED[:5]), 403)
+    refused = _require(walk.ask(NAME, case="HB-2026-0061"), 403)
     require(refused["type"].endswith(":not-permitted"), f"refused as {refused['type']}")
     walk.story.proved(
-        "Mara withdraws; the next request is refused", "403, the same words for every reason that lies in the person"
+        "Mara withdraws; what was answered a moment ago is refused",
+        "403, the same words for every reason that lies in the person",
     )
 
 
@@ -303,6 +306,12 @@ def _attack(walk: Walk) -> None:
     _require(replayed, 401)
     require("invalid_dpop_proof" in replayed.headers.get("WWW-Authenticate", ""), "the replay is refused otherwise")
     walk.story.proved("A call recorded on the way and sent again is refused", "401: a DPoP proof is good once")
+    # That was the fourth answer about her age, which is what the agreement grants in a year.
+    refused = _require(walk.ask(ADULT), 403)
+    require(refused["type"].endswith(":not-permitted"), f"refused as {refused['type']}")
+    walk.story.proved(
+        "The fifth question about her age in a year is refused", "403: no asking until the birthday shows"
+    )
 
 
 def _proved_history(walk: Walk) -> dict[str, Any] | None:
