@@ -20,6 +20,11 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+def flowing(text: str) -> str:
+    """A text with its lines joined, as a reader sees it."""
+    return " ".join(text.split())
+
+
 def examples(text: str) -> dict[str, str]:
     """Name → content of the worked examples; line breaks count only in blocks marked ``text``."""
     found: dict[str, str] = {}
