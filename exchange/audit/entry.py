@@ -137,8 +137,8 @@ def prepare(event: Event, *, entry_id: UUID, now: datetime, operator_ref: UUID) 
     Raises:
         AuditError: a member that an entry cannot carry, or too much of it.
     """
-    if entry_id.version != 7:
-        raise AuditError(f"an entry id is a UUIDv7, got version {entry_id.version}")
+    if entry_id.int >> 76 & 15 != 7 or entry_id.int >> 62 & 3 != 2:  # RFC 9562 §5.7: version and variant
+        raise AuditError(f"an entry id is a UUIDv7, got {entry_id}")
     if not _is_org(event.org):
         raise AuditError("an event's org is an agency code of at most 64 characters")
     if event.purpose is not None and not _is_purpose(event.purpose):
