@@ -33,7 +33,6 @@ from uuid import UUID
 from crypto import canonical
 from crypto.encoding import b64u_decode
 from crypto.errors import MalformedError
-from crypto.merkle import HASH_BYTES
 from exchange.audit.commitments import SLOTS, commit
 from exchange.errors import AuditError
 from exchange.events import Event
@@ -228,6 +227,3 @@ def _check_detail(detail: Mapping[str, Any]) -> None:
             raise MalformedError(
                 f"the detail {name} is text of 1 to 512 characters without control characters or braces"
             )
-
-
-assert HASH_BYTES == 32  # the expressions above spell it out
