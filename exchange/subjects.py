@@ -4,6 +4,7 @@ All in bulk, since an import is many writes: :func:`write_records` is the one wa
 Everything is checked before anything is written, and a fault names record, attribute and rule, never a value.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ OWN: Final = "cdx"  # the exchange itself, as an audit entry names it
 MAX_IDENTIFIER: Final = 256
 _IDENTIFIERS: Final = "subject_identifier"
 _ATTEMPTS: Final = 3
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # of names and digests: canonical
 _is_scheme = re.compile(r"[a-z][a-z0-9-]{0,31}").fullmatch
 _CHANGEABLE: Final = frozenset({SubjectStatus.ACTIVE, SubjectStatus.DECEASED, SubjectStatus.PROTECTED})
 
@@ -344,6 +346,9 @@ def _write(
     for ref, key, values in people:
         said = {held.name: held for held in values}
         digests = {}
+        # Rows that begin together share an id: person, id, attribute and version still name one value only.
+        first = new_id(uow.now)
+        beginning = row_binding(subject_ref=ref, record_id=first, version=1)
         for name in record_set:
             held = said.get(name)
             row = present.get((ref, name))
@@ -351,17 +356,16 @@ def _write(
                 if row is not None:
                     continue  # not spoken of: stays as it is
                 held = nothing[name]
-            record_id, version = (new_id(uow.now), 1) if row is None else (row[0], row[1] + 1)
-            ct = seal_value(
-                held, key=key, installation=installation, subject_ref=ref, record_id=record_id, version=version
-            )
+            record_id, version = (first, 1) if row is None else (row[0], row[1] + 1)
+            binding = beginning if row is None else row_binding(subject_ref=ref, record_id=record_id, version=version)
+            ct = seal_value(held, key=key, installation=installation, row=binding)
             digests[name] = _digest(version, ct)
             columns = {"provider": provider, "version": version, "ct": ct, "written_at": uow.now}
             if row is None:
                 new.append({"subject_ref": ref, "attribute": name, "id": record_id, **columns})
             else:
                 changed.append({"of": ref, "named": name, **columns})
-        facts = {"values": canonical.encode(digests).decode()}
+        facts = {"values": _encode(digests)}
         events.append(Event(type=EventType.SUBJECT_WRITTEN, org=provider, subject_ref=ref, facts=facts))
     store.insert_values(uow.connection, new)
     store.update_values(uow.connection, changed)

@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, LargeBinary, Uuid, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Integer, LargeBinary, String, Uuid, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
+from consent.columns import Instant
 from exchange.keyring import KeyRow
+from exchange.prepared import Prepared
 from exchange.tables import (
     access_token,
     agency,
@@ -62,17 +64,21 @@ _PROVIDER_IN_FORCE = (
     .where(agency.c.code == bindparam("code"), agency.c.status == "ACTIVE")
     .with_for_update(read=True)
 )
-_INSERT_SUBJECT = insert(subject)
+_INSERT_SUBJECT = Prepared(insert(subject), columns=("ref", "status", "version", "created_at"))
 _INSERT_IDENTIFIER = insert(subject_identifier)
-_INSERT_VALUE = insert(attribute_value)
-_UPDATE_VALUE = (
+_INSERT_VALUE = Prepared(
+    insert(attribute_value),
+    columns=("subject_ref", "attribute", "id", "provider", "version", "ct", "written_at"),
+)
+_UPDATE_VALUE = Prepared(
     update(attribute_value)
-    .where(and_(attribute_value.c.subject_ref == bindparam("of"), attribute_value.c.attribute == bindparam("named")))
+    .where(attribute_value.c.subject_ref == bindparam("of", type_=Uuid))
+    .where(attribute_value.c.attribute == bindparam("named", type_=String))
     .values(
-        provider=bindparam("provider"),
-        version=bindparam("version"),
-        ct=bindparam("ct"),
-        written_at=bindparam("written_at"),
+        provider=bindparam("provider", type_=String),
+        version=bindparam("version", type_=Integer),
+        ct=bindparam("ct", type_=LargeBinary),
+        written_at=bindparam("written_at", type_=Instant),
     )
 )
 
@@ -120,9 +126,8 @@ def provider_is_in_force(connection: Connection, code: str) -> bool:
 
 def insert_subjects(connection: Connection, refs: Iterable[UUID], *, status: str, now: datetime) -> None:
     """Store new people."""
-    connection.execute(
-        _INSERT_SUBJECT, [{"ref": ref, "status": status, "version": 1, "created_at": now} for ref in refs]
-    )
+    rows = [{"ref": ref, "status": status, "version": 1, "created_at": now} for ref in refs]
+    _INSERT_SUBJECT.execute_many(connection, rows)
 
 
 def insert_identifiers(connection: Connection, rows: Sequence[dict[str, Any]]) -> bool:
@@ -137,13 +142,13 @@ def insert_identifiers(connection: Connection, rows: Sequence[dict[str, Any]]) -
 def insert_values(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Store sealed values of which there was no row."""
     if rows:
-        connection.execute(_INSERT_VALUE, rows)
+        _INSERT_VALUE.execute_many(connection, rows)
 
 
 def update_values(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Replace sealed values; a row is named by ``of`` and ``named``."""
     if rows:
-        connection.execute(_UPDATE_VALUE, rows)
+        _UPDATE_VALUE.execute_many(connection, rows)
 
 
 def set_status(connection: Connection, ref: UUID, status: str) -> None:

@@ -21,9 +21,8 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from crypto import canonical
 from crypto.errors import MalformedError, UnknownKeyError
-from crypto.fields import DataKey, FieldContext, row_binding, sealed_kid
+from crypto.fields import DataKey, FieldContext, RowBinding, row_binding, sealed_kid
 from exchange.keyring import Keyring
 from exchange.model import HeldValue
 from exchange.providers.values import ABSENT, PRESENT
@@ -34,6 +33,7 @@ _ASSURANCE: Final = "substantial"
 _SOURCE_CLASS: Final = "government"
 # What was sealed was checked and encoded by us, and the seal holds: the plain decoder reads it.
 _decode: Final = json.JSONDecoder().decode
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 class SealedRow(Protocol):
@@ -60,15 +60,8 @@ class SealedRow(Protocol):
         """The sealed value."""
 
 
-def seal_value(
-    held: HeldValue, *, key: DataKey, installation: UUID, subject_ref: UUID, record_id: UUID, version: int
-) -> bytes:
-    """Seal what is held of one attribute for one version of its row.
-
-    Raises:
-        MalformedError: a value that canonical JSON cannot hold.
-    """
-    row = row_binding(subject_ref=subject_ref, record_id=record_id, version=version)
+def seal_value(held: HeldValue, *, key: DataKey, installation: UUID, row: RowBinding) -> bytes:
+    """Seal what is held of one attribute for one version of its row. The value was checked: ``values.fault_in``."""
     return _column(installation, held.name).seal(key, encode_value(held), row, pad_to=PAD_TO)
 
 
@@ -106,7 +99,7 @@ def absent(name: str, provider: str) -> HeldValue:
 
 
 def encode_value(held: HeldValue) -> bytes:
-    """The plaintext of a sealed value."""
+    """The plaintext of a sealed value that was checked."""
     members: dict[str, Any] = {"state": held.state}
     if held.state == PRESENT:
         if isinstance(held.value, Mapping):
@@ -122,7 +115,8 @@ def encode_value(held: HeldValue) -> bytes:
         members["assurance"] = held.assurance
     if held.source_class != _SOURCE_CLASS:
         members["source_class"] = held.source_class
-    return canonical.encode(members)
+    # Checked values are text, booleans, small integers and codes: what the canonical encoder would check once more.
+    return _encode(members).encode()
 
 
 def decode_value(plaintext: bytes, attribute: str, provider: str) -> HeldValue:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto.canonical import decode
 from crypto.envelope import LocalKeyWrapper
 from crypto.errors import DecryptionError, MalformedError, UnknownKeyError
-from crypto.fields import DataKey
+from crypto.fields import DataKey, row_binding
 from exchange.keyring import Keyring
 from exchange.model import HeldValue
 from exchange.providers.vault import absent, decode_value, encode_value, open_values, seal_value
@@ -20,7 +21,8 @@ KEYRING = Keyring(LocalKeyWrapper(bytes(32)), installation_id=INSTALLATION)
 
 
 def row(held: HeldValue, **changes: object) -> SimpleNamespace:
-    sealed = seal_value(held, key=KEY, installation=INSTALLATION, subject_ref=PERSON, record_id=RECORD, version=1)
+    binding = row_binding(subject_ref=PERSON, record_id=RECORD, version=1)
+    sealed = seal_value(held, key=KEY, installation=INSTALLATION, row=binding)
     made = {
         "attribute": held.name,
         "provider": held.provider,
@@ -51,6 +53,7 @@ def value(content: object = "Anna", **more: object) -> HeldValue:
 )
 def test_the_plaintext_of_a_value_never_changes(held, plaintext):
     assert encode_value(held) == plaintext
+    decode(plaintext)  # canonical
     assert decode_value(plaintext, held.name, held.provider) == held
 
 
@@ -67,6 +70,7 @@ def test_the_plaintext_of_a_value_never_changes(held, plaintext):
 def test_every_value_comes_back(content):
     held = value(content)
     assert open_values(KEYRING, PERSON, [row(held)], {KEY.kid: KEY}) == {"full_name": held}
+    decode(encode_value(held))
 
 
 def test_absence_a_name_and_a_dated_value_are_equally_long():
