@@ -1,10 +1,12 @@
 """Tables in the documents say what the code says: settings, errors, events, columns, invariants, commands."""
 
+import json
 import re
 
 import pytest
 from sqlalchemy import Table, UniqueConstraint
 
+from api.app import openapi_document
 from consent.tables import metadata as consent_metadata
 from exchange.audit.tables import metadata as audit_metadata
 from exchange.audit.verify_db import SEALED_TABLES
@@ -26,6 +28,11 @@ def test_a_generated_table_is_what_the_code_says(name):
     text = read(name)
     assert "<!-- generated: " in text
     assert written_anew(text) == text, f"{name} is stale: run `python -m tests.unit.docs.generated`"
+
+
+def test_the_description_of_the_api_is_the_one_that_is_served():
+    kept = json.loads(read("docs/api/openapi.json"))
+    assert kept == openapi_document("https://exchange.example"), "docs/api/openapi.json is stale: run `make docs`"
 
 
 # Events
