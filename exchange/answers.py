@@ -20,7 +20,7 @@ from exchange.catalogue_model import Attribute, Catalogue
 from exchange.derive import Answer, answer
 from exchange.errors import AccessRefusedError
 from exchange.forms import parse_form
-from exchange.model import HeldValue, RequestedAttribute
+from exchange.model import VALUE_FORM, HeldValue, RequestedAttribute
 
 ANSWER_TYPE = "cdx-answer+jwt"
 # base64url turns 192 bytes into 256: an answer's signed form has one of a few lengths, and yes is as long as no.
@@ -78,11 +78,11 @@ def _envelope(line: RequestedAttribute, held: HeldValue | None, attribute: Attri
         envelope["value"] = given.value
     envelope["source"] = {"agency": held.provider, "class": held.source_class}
     envelope["assurance"] = held.assurance
-    # The dates describe the value; a weaker form must not tell more than its answer.
-    if held.last_updated is not None:
-        envelope["last_updated"] = held.last_updated
-    if held.valid_until is not None:
-        envelope["valid_until"] = held.valid_until
+    if line.form == VALUE_FORM:  # the dates describe the value; a weaker form tells no more than its answer
+        if held.last_updated is not None:
+            envelope["last_updated"] = held.last_updated
+        if held.valid_until is not None:
+            envelope["valid_until"] = held.valid_until
     return envelope
 
 

@@ -118,33 +118,31 @@ def ask(
     agreement = ground.agreement
     assert agreement is not None  # policy step 5
     request_id, consent_id = new_id(now), new_id(now)
-    if needs.answerable and ground.subject_ref is not None:
-        subject_ref = sealed_by = ground.subject_ref
-    else:
-        # Nobody is there to answer: the same rows are written, about a reference that leads to nobody (invariant 6).
-        subject_ref = UUID(bytes=random_bytes(16), version=4)
-        sealed_by = exchange.installation.operator_ref
     valid_until = agreement.longest_until(now)
     expires_at = min(now + exchange.settings.request_lifetime, valid_until)
-    terms = ConsentTerms(
-        subject_ref=subject_ref,
-        agreement_id=agreement.id,
-        agreement_revision=agreement.revision,
-        consumer=ground.agency,
-        purpose=request.purpose,
-        scope=AttributeScope.of(
-            ScopedAttribute(name=line.name, form=line.form, required=line.required) for line in needs.lines
-        ),
-        valid_from=now,
-        valid_until=valid_until,
-        uses=agreement.max_uses,
-        notice_version=agreement.notice.version,
-        language=next(iter(agreement.notice.texts)),
-        legal_basis=agreement.legal_basis,
-    )
     reference = new_reference()
     with exchange.unit_of_work(now) as uow:
         uow.plan(take_proof(caller), taking.take(ground.client_id, request_id, now))
+        if needs.answerable:
+            subject_ref, sealed_by = _whom(exchange, uow, ground)
+        else:
+            subject_ref, sealed_by = nobody(exchange)
+        terms = ConsentTerms(
+            subject_ref=subject_ref,
+            agreement_id=agreement.id,
+            agreement_revision=agreement.revision,
+            consumer=ground.agency,
+            purpose=request.purpose,
+            scope=AttributeScope.of(
+                ScopedAttribute(name=line.name, form=line.form, required=line.required) for line in needs.lines
+            ),
+            valid_from=now,
+            valid_until=valid_until,
+            uses=agreement.max_uses,
+            notice_version=agreement.notice.version,
+            language=next(iter(agreement.notice.texts)),
+            legal_basis=agreement.legal_basis,
+        )
         key = exchange.keyring.load(uow.connection, sealed_by)
         uow.use_key(sealed_by, key)
         events = ConsentLedger(uow.connection, now=now, new_entry_id=lambda: new_id(now)).request(
@@ -204,48 +202,73 @@ def refuse(
     exact = deny.reason.is_callers_fault
     with exchange.unit_of_work(now) as uow:
         uow.plan(take_proof(caller))
-        if not exact and ground.subject_ref is not None:
-            uow.plan(taking.take(ground.client_id, request_id, now))
-            key = exchange.keyring.load(uow.connection, ground.subject_ref)
-            uow.use_key(ground.subject_ref, key)
+        subject_ref, sealed_by = _whom(exchange, uow, ground)
+        if not exact:
+            key = exchange.keyring.load(uow.connection, sealed_by)
+            uow.use_key(sealed_by, key)
             uow.plan(
+                taking.take(ground.client_id, request_id, now),
                 insert_request(
                     ground,
                     request,
                     request_id=request_id,
-                    subject_ref=ground.subject_ref,
-                    sealed_by=ground.subject_ref,
-                    details=sealed_details(exchange, request_id, ground.subject_ref, key, request),
+                    subject_ref=subject_ref,
+                    sealed_by=sealed_by,
+                    details=sealed_details(exchange, request_id, sealed_by, key, request),
                     status=RequestStatus.DENIED,
                     now=now,
                     expires_at=now,
-                )
+                ),
             )
-        record_denial(uow, caller, ground, deny, request, request_id)
+        record_denial(
+            uow, caller, ground, deny, request, request_id=request_id, subject_ref=subject_ref, sealed_by=sealed_by
+        )
         uow.commit()
     lines = tuple(line.name for line in deny.lines) if exact else ()
     return Refused(request_id=None if exact else request_id, reason=deny.reason, lines=lines)
 
 
+def _whom(exchange: "Exchange", uow: "UnitOfWork", ground: Ground) -> tuple[UUID, UUID]:
+    """Whom a request is filed under, and whose key seals it: the person, if there is one who has a key.
+
+    Nobody known: a fresh reference that leads to nobody, so that the same rows are written for both (invariant 6).
+    """
+    if ground.subject_ref is not None and store.subject_has_key(uow.connection, ground.subject_ref):
+        return ground.subject_ref, ground.subject_ref
+    return nobody(exchange)
+
+
+def nobody(exchange: "Exchange") -> tuple[UUID, UUID]:
+    """A reference that leads to nobody, and the operator, whose key seals what is filed under it."""
+    return UUID(bytes=random_bytes(16), version=4), exchange.installation.operator_ref
+
+
 def record_denial(
-    uow: "UnitOfWork", caller: Caller, ground: Ground, deny: Deny, request: AttributeRequest, request_id: UUID
+    uow: "UnitOfWork",
+    caller: Caller,
+    ground: Ground,
+    deny: Deny,
+    request: AttributeRequest,
+    *,
+    request_id: UUID,
+    subject_ref: UUID,
+    sealed_by: UUID,
 ) -> None:
-    """The audit entry of a refusal, in the person's own history where the person is known and still has a key."""
+    """The audit entry of a refusal, in the person's own history where there is a person."""
     exact = deny.reason.is_callers_fault
-    purpose = request.purpose if request.purpose in ground.catalogue.purposes else None
-    known = ground.subject_ref is not None and ground.subject is not None and ground.subject.status != "ERASED"
     facts = attempt_facts(caller, request)
     uow.record(
         Event(
             type=EventType.REQUEST_DENIED,
             org=ground.agency,
             outcome=Outcome.DENY,
-            purpose=purpose,
+            purpose=request.purpose if request.purpose in ground.catalogue.purposes else None,
             request=request_id,
             detail={"reason": deny.reason.value} if exact else {},
-            subject_ref=ground.subject_ref if known else None,
+            subject_ref=subject_ref,
             facts=facts if exact else {**facts, "reason": deny.reason.value},
-        )
+        ),
+        sealed_by=sealed_by,
     )
 
 

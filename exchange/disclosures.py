@@ -119,5 +119,5 @@ def _read_cursor(text: str) -> tuple[datetime, UUID]:
     at, _, last = text.partition(".")
     try:
         return from_millis(int(at)), UUID(last)
-    except (ValueError, OverflowError) as exc:
+    except (ValueError, OverflowError, OSError) as exc:  # OSError: a year that the platform's clock does not know
         raise MalformedError("the cursor is not one that this list gave out") from exc

@@ -64,6 +64,7 @@ class DenyReason(StrEnum):
     COOLING_OFF = "cooling_off"
     OUTSIDE_CONSENT = "outside_consent"
     FORM_LIMIT = "form_limit"
+    NOT_SERVED = "not_served"
 
     @property
     def is_callers_fault(self) -> bool:
@@ -84,6 +85,7 @@ _ABOUT_THE_PERSON: Final = frozenset(
         DenyReason.COOLING_OFF,
         DenyReason.OUTSIDE_CONSENT,
         DenyReason.FORM_LIMIT,
+        DenyReason.NOT_SERVED,
     }
 )
 
@@ -182,6 +184,9 @@ def decide(question: Question, now: datetime) -> Decision:
     # Step 7. Before any other look at the person, and the same whatever the lines are.
     subject = question.subject
     if subject is None or subject.status not in _SERVED:
+        if not agreement.legal_basis.asks_subject:
+            # By law nobody is asked, so nobody can be silent: the one coarse answer.
+            return Deny(reason=DenyReason.NOT_SERVED)
         return NeedsConsent(lines=lines, answerable=False)
     # Step 8.
     kept: Lines = lines

@@ -74,7 +74,16 @@ def refuse_stored(exchange: "Exchange", caller: Caller, situation: Situation, de
             uow.connection, stored.id, status=RequestStatus.DENIED, expected=COLLECTABLE, values={"settled_at": now}
         ):
             raise GroundMovedError
-        record_denial(uow, caller, situation.ground, deny, situation.request, stored.id)
+        record_denial(
+            uow,
+            caller,
+            situation.ground,
+            deny,
+            situation.request,
+            request_id=stored.id,
+            subject_ref=stored.subject_ref,
+            sealed_by=stored.sealed_by,
+        )
         uow.commit()
     return Refused(request_id=stored.id, reason=deny.reason)
 

@@ -26,7 +26,7 @@ from exchange.errors import ExchangeError, SubjectErasedError, UnknownAgencyErro
 from exchange.events import Event, EventType
 from exchange.model import HeldValue, SubjectName, SubjectStatus
 from exchange.providers.values import fault_in
-from exchange.providers.vault import absent, seal_value
+from exchange.providers.vault import absent, column_of, encode_value, seal_value
 from exchange.uow import UnitOfWork
 
 if TYPE_CHECKING:
@@ -339,32 +339,32 @@ def _write(
 ) -> None:
     """Seal and store values; each person has a row for every attribute of the provider afterwards (decision 8)."""
     record_set = [name for name, one in catalogue.attributes.items() if one.provider == provider and not one.live]
-    nothing: Mapping[str, HeldValue] = {name: absent(name, provider) for name in record_set}
+    columns = {name: column_of(exchange.installation.id, name) for name in record_set}
+    nothing = encode_value(absent("", provider))
     present = store.held_rows(uow.connection, [ref for ref, _, _ in people], record_set)
     new, changed, events = [], [], []
-    installation = exchange.installation.id
     for ref, key, values in people:
-        said = {held.name: held for held in values}
+        said = {held.name: encode_value(held) for held in values}
         digests = {}
         # Rows that begin together share an id: person, id, attribute and version still name one value only.
         first = new_id(uow.now)
         beginning = row_binding(subject_ref=ref, record_id=first, version=1)
         for name in record_set:
-            held = said.get(name)
             row = present.get((ref, name))
-            if held is None:
+            plaintext = said.get(name)
+            if plaintext is None:
                 if row is not None:
                     continue  # not spoken of: stays as it is
-                held = nothing[name]
+                plaintext = nothing
             record_id, version = (first, 1) if row is None else (row[0], row[1] + 1)
             binding = beginning if row is None else row_binding(subject_ref=ref, record_id=record_id, version=version)
-            ct = seal_value(held, key=key, installation=installation, row=binding)
+            ct = seal_value(plaintext, key=key, column=columns[name], row=binding)
             digests[name] = _digest(version, ct)
-            columns = {"provider": provider, "version": version, "ct": ct, "written_at": uow.now}
+            written = {"provider": provider, "version": version, "ct": ct, "written_at": uow.now}
             if row is None:
-                new.append({"subject_ref": ref, "attribute": name, "id": record_id, **columns})
+                new.append({"subject_ref": ref, "attribute": name, "id": record_id, **written})
             else:
-                changed.append({"of": ref, "named": name, **columns})
+                changed.append({"of": ref, "named": name, **written})
         facts = {"values": _encode(digests)}
         events.append(Event(type=EventType.SUBJECT_WRITTEN, org=provider, subject_ref=ref, facts=facts))
     store.insert_values(uow.connection, new)

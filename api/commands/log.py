@@ -26,7 +26,7 @@ def log_group() -> None:
 @click.option("--database", is_flag=True, help="Verify this installation's database against the log, row by row.")
 @click.option("--vkey", help="The log's public key, or a file with it; default: the one of this installation.")
 @click.option("--state", "state_file", type=click.Path(dir_okay=False, path_type=Path), help="Remembers what was seen.")
-@click.option("--quick", is_flag=True, help="Follow the hashes only; do not read the entries.")
+@click.option("--quick", is_flag=True, help="With --state: check only what has been added since.")
 def log_verify(location: str | None, vkey: str | None, state_file: Path | None, *, database: bool, quick: bool) -> None:
     """Verify the log at LOCATION: an address, a directory from `cdx log export`, or one proof file.
 

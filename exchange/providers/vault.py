@@ -60,9 +60,9 @@ class SealedRow(Protocol):
         """The sealed value."""
 
 
-def seal_value(held: HeldValue, *, key: DataKey, installation: UUID, row: RowBinding) -> bytes:
-    """Seal what is held of one attribute for one version of its row. The value was checked: ``values.fault_in``."""
-    return _column(installation, held.name).seal(key, encode_value(held), row, pad_to=PAD_TO)
+def seal_value(plaintext: bytes, *, key: DataKey, column: FieldContext, row: RowBinding) -> bytes:
+    """Seal what :func:`encode_value` made of one attribute, for one version of its row."""
+    return column.seal(key, plaintext, row, pad_to=PAD_TO)
 
 
 def open_values(
@@ -88,7 +88,7 @@ def open_values(
         if key is None:
             raise UnknownKeyError("a value was sealed under a key that the person has not (any more)")
         binding = row_binding(subject_ref=subject_ref, record_id=row.record_id, version=row.version)
-        plaintext = _column(anywhere.installation, attribute).open(key, ct, binding)
+        plaintext = column_of(anywhere.installation, attribute).open(key, ct, binding)
         opened[attribute] = decode_value(plaintext, attribute, row.provider)
     return opened
 
@@ -145,5 +145,6 @@ def decode_value(plaintext: bytes, attribute: str, provider: str) -> HeldValue:
 
 
 @lru_cache(maxsize=4096)
-def _column(installation: UUID, attribute: str) -> FieldContext:
+def column_of(installation: UUID, attribute: str) -> FieldContext:
+    """The place of an attribute's values."""
     return FieldContext(installation=installation, table=TABLE, column=attribute)

@@ -326,3 +326,34 @@ def test_a_token_of_another_client_does_not_open_the_request(house: House, clien
     stolen = replace(house.caller(other), client_id=client.id)
     with pytest.raises(AccessRefusedError):
         requests.collect(house.exchange, stolen, waiting.request_id, house.clock())
+
+
+BY_LAW = {"agreement": "benefit-review", "purpose": "benefit_review"}
+INCOME = (RequestedAttribute(name="annual_income", form="at_least:30001"),)
+
+
+def test_by_law_nobody_is_asked_and_it_stands_in_the_history(house: House, client):
+    answered = house.ask(client, lines=INCOME, **BY_LAW)
+    assert isinstance(answered, Answered)
+    assert facts(house, answered.entry_id)["permission"] == "law"
+    (row,) = all_disclosures(house)
+    assert (row.consent_id, row.consent_version) == (None, None)
+    house.integrate()
+    own = disclosures.history(house.exchange, house.citizen(ANNA), cursor=None, limit=10, now=house.clock())
+    assert [one.consent_id for one in own.disclosures] == [None]
+
+
+def test_by_law_a_person_who_cannot_be_served_gets_the_coarse_refusal(house: House, client):
+    nobody = SubjectName(scheme="national-id", id="VAL-999999-9")
+    refused = house.ask(client, nobody, lines=INCOME, **BY_LAW)
+    assert isinstance(refused, Refused)
+    assert not refused.reason.is_callers_fault
+    assert refused.request_id is not None
+
+
+def test_a_weaker_form_tells_nothing_about_the_dates_of_the_value(house: House, client):
+    house.consented(client)
+    lines = (RequestedAttribute(name="full_name"), RequestedAttribute(name="birth_date", form="at_least:18"))
+    name, adult = house.open_answer(client, house.ask(client, lines=lines))["attributes"]
+    assert name["last_updated"] == "2026-01-15"
+    assert "last_updated" not in adult

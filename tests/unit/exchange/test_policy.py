@@ -161,6 +161,7 @@ DENIALS = {
         a_question(INCOME, SALARY, form_uses={("income", "at_least:30000"): 4}),
         DenyReason.FORM_LIMIT,
     ),
+    "nobody of that name, by law": (a_question(subject=None, agreement=BY_LAW), DenyReason.NOT_SERVED),
     "a weaker form once too often, by law": (
         a_question(INCOME, agreement=BY_LAW, form_uses={("income", "at_least:30000"): 4}),
         DenyReason.FORM_LIMIT,
@@ -269,6 +270,7 @@ def test_the_person_is_asked(question):
 @pytest.mark.parametrize("status", [None, *(s for s in SubjectStatus if s not in ("ACTIVE", "PROTECTED"))])
 @pytest.mark.parametrize("agreement", [an_agreement(), BY_LAW], ids=["consent", "law"])
 def test_who_cannot_answer_looks_like_one_who_does_not(status, agreement):
+    """By law nobody is asked, so that nobody can be silent: there it is the one coarse refusal."""
     subject = None if status is None else SubjectState(status=status)
     question = a_question(
         INCOME,
@@ -279,7 +281,8 @@ def test_who_cannot_answer_looks_like_one_who_does_not(status, agreement):
         last_negative_at=NOW,
         form_uses={("income", "at_least:30000"): 99},
     )
-    assert decide(question, NOW) == NeedsConsent(lines=(INCOME, ADDRESS), answerable=False)
+    asked = NeedsConsent(lines=(INCOME, ADDRESS), answerable=False)
+    assert decide(question, NOW) == (Deny(reason=DenyReason.NOT_SERVED) if agreement is BY_LAW else asked)
 
 
 @pytest.mark.invariant(6)
@@ -290,6 +293,8 @@ def test_a_fault_of_the_caller_is_told_before_anything_about_the_person_is_looke
     decision = decide(without_person, NOW)
     if reason.is_callers_fault:
         assert decision == decide(question, NOW)
+    elif question.agreement is not None and not question.agreement.legal_basis.asks_subject:
+        assert decision == Deny(reason=DenyReason.NOT_SERVED)
     else:
         assert decision == NeedsConsent(lines=question.request.attributes, answerable=False)
 
@@ -308,6 +313,7 @@ def test_the_person_related_reasons_are_these():
         DenyReason.COOLING_OFF,
         DenyReason.OUTSIDE_CONSENT,
         DenyReason.FORM_LIMIT,
+        DenyReason.NOT_SERVED,
     }
 
 
