@@ -17,6 +17,10 @@ blueprint = Blueprint("me", __name__, url_prefix="/v1/me", description="What a c
 
 _NAME = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}\Z", error="not a catalogue name")
 _LANGUAGE = validate.Regexp(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z", error="not a language tag")
+# Milliseconds and an id, as ``exchange.disclosures`` writes them; 14 digits stay inside the calendar.
+_CURSOR = validate.Regexp(
+    r"^[0-9]{1,14}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", error="not a cursor that this list gave out"
+)
 _MAX_PAGE: Final = 100
 
 
@@ -129,7 +133,7 @@ class ConsentListSchema(Schema):
 class PageSchema(Schema):
     """A page of a list."""
 
-    cursor = fields.String(validate=validate.Length(max=128), metadata={"description": "`next` of the page before"})
+    cursor = fields.String(validate=_CURSOR, metadata={"description": "`next` of the page before"})
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=_MAX_PAGE))
 
 
