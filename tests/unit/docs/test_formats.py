@@ -1,6 +1,7 @@
 """The worked examples of docs/formats.md are test vectors: each is taken from the page and held against the code."""
 
 import json
+from datetime import date
 from hashlib import sha256
 from uuid import UUID
 
@@ -18,15 +19,17 @@ from crypto.keyset import ALGORITHM_OF
 from crypto.merkle import Frontier, hash_leaf
 from crypto.pseudonym import PseudonymKey
 from exchange.access import single_use_digest
-from exchange.answers import ANSWER_TYPE
+from exchange.answers import ANSWER_TYPE, envelopes
 from exchange.audit.commitments import check_openings, commitment, parse_openings
 from exchange.audit.entry import decode_entry
 from exchange.audit.receipts import verify_receipt
 from exchange.audit.tiles import decode_bundle
 from exchange.audit.verify import verify_openings, verify_proof
-from exchange.model import SubjectName
+from exchange.catalogue import catalogue_from_body, parse_catalogue
+from exchange.model import HeldValue, RequestedAttribute, SubjectName
 from exchange.providers.protocol import subject_digest
 from exchange.providers.vault import decode_value, encode_value
+from tests.architecture.tree import ROOT
 from tests.unit.docs.documents import examples, flowing, names, read, table
 from tests.vectors import load
 
@@ -166,6 +169,23 @@ def test_the_answer_opens_verifies_and_is_padded():
     assert verified.claims()["receipt"] == OWN["receipt"]
     listed = names(flowing(PAGE).partition("Claims in this order: ")[2].partition(".")[0])
     assert listed == list(verified.claims())
+
+
+def test_the_items_of_the_answer_are_what_is_made_of_such_a_value():
+    attributes = json.loads(OWN["claims"])["attributes"]
+    body = parse_catalogue((ROOT / "demo/country/catalogue.yaml").read_text(encoding="utf-8"))
+    held = HeldValue(
+        name="birth_date",
+        provider="population-register",
+        state="present",
+        value="1984-05-17",
+        last_updated="2026-01-15",
+    )
+    line = RequestedAttribute(name="birth_date", form="at_least:18")
+    made = envelopes([line], [], {"birth_date": held}, catalogue_from_body(1, body), today=date(2026, 3, 2))
+    assert attributes == made
+    facts = parse_openings(OWN["openings"].encode()).values()
+    assert facts["answer"] == sha256(canonical.encode(attributes)).hexdigest()
 
 
 def test_the_consent_event_is_read_and_has_the_digest():
