@@ -30,6 +30,8 @@ blueprint = Blueprint(
 _BYTES: Final = "application/octet-stream"
 _TEXT: Final = "text/plain; charset=utf-8"
 _FOREVER: Final = "max-age=31536000, immutable"
+_MAX_LEVEL: Final = 63  # C2SP tlog-tiles
+_MAX_TILE: Final = 2**54  # beyond it an entry's number has more bits than a database keeps
 
 
 @blueprint.route("/checkpoint")
@@ -63,6 +65,8 @@ def tile(level: int, index: str) -> Response:
     `index` is written in groups of three digits, as in `x001/x234/067`; `.p/<width>` asks for a partial tile.
     """
     n, width = _index(index)
+    if level > _MAX_LEVEL:
+        raise UnknownEntryError("no tree has so many levels")
     with services().exchange.database.read() as connection:
         data = log.tile(connection, level, n, width)
     return _answer(data, _BYTES, f"public, {_FOREVER}")
@@ -116,9 +120,12 @@ def consistency(query: dict[str, Any]) -> Any:
 
 def _index(path: str) -> tuple[int, int]:
     try:
-        return parse_index_path(path)
+        n, width = parse_index_path(path)
     except MalformedError:
         raise UnknownEntryError("not the path of a tile") from None
+    if n > _MAX_TILE:
+        raise UnknownEntryError("no log has so many tiles")
+    return n, width
 
 
 def _answer(body: str | bytes, content_type: str, cache: str) -> Response:
