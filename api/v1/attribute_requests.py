@@ -12,6 +12,7 @@ from api.body import Blueprint
 from api.oauth.protect import authenticate_agency
 from api.problems import DENIALS, ERRORS, INVALID, ProblemError
 from api.services import services
+from api.timestamps import Timestamp
 from exchange import request_states, requests
 from exchange.errors import ProviderError, ProviderUnavailableError
 from exchange.model import AttributeRequest, RequestedAttribute, SubjectName
@@ -91,12 +92,12 @@ class StateSchema(Schema):
         required=True,
         validate=validate.OneOf(["waiting", "ready", "taken", "released", "denied", "lapsed", "failed", "cancelled"]),
     )
-    created_at = fields.DateTime()
-    expires_at = fields.DateTime(metadata={"description": "a request that nobody decides lapses then"})
+    created_at = Timestamp()
+    expires_at = Timestamp(metadata={"description": "a request that nobody decides lapses then"})
     reference = fields.String(metadata={"description": "for the clerk to hand over; told once"})
     disclosure = fields.UUID()
     entry = fields.UUID(metadata={"description": "id of the entry in the audit log"})
-    acknowledged_at = fields.DateTime(allow_none=True)
+    acknowledged_at = Timestamp(allow_none=True)
     response = fields.String(metadata={"description": "compact JWE around a JWS: the answer"})
     receipt = fields.String(metadata={"description": "signed promise that the entry will stand in the log"})
 

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from api.body import Blueprint
 from api.oauth.protect import authenticate_citizen
 from api.services import services
+from api.timestamps import Timestamp
 from exchange import citizen_views, consent_receipts, consents, disclosures
 from exchange.citizen_views import OwnConsent, WaitingRequest
 
@@ -55,10 +56,10 @@ class WaitingSchema(Schema):
     message = fields.String(allow_none=True)
     notice_version = fields.String()
     notice = fields.Dict(keys=fields.String(), values=fields.Dict())
-    valid_until = fields.DateTime(metadata={"description": "the longest a permission would hold"})
+    valid_until = Timestamp(metadata={"description": "the longest a permission would hold"})
     uses = fields.Integer(allow_none=True, metadata={"description": "null: as often as needed"})
-    created_at = fields.DateTime()
-    expires_at = fields.DateTime()
+    created_at = Timestamp()
+    expires_at = Timestamp()
 
 
 class WaitingListSchema(Schema):
@@ -76,7 +77,7 @@ class DecisionSchema(Schema):
     )
     language = fields.String(required=True, validate=_LANGUAGE)
     notice_version = fields.String(required=True, validate=validate.Length(min=1, max=128))
-    valid_until = fields.AwareDateTime(metadata={"description": "earlier than offered, to allow for a shorter time"})
+    valid_until = Timestamp(metadata={"description": "earlier than offered, to allow for a shorter time"})
     uses = fields.Integer(strict=True, validate=validate.Range(min=1), metadata={"description": "fewer than offered"})
 
     @validates_schema
@@ -114,14 +115,14 @@ class ConsentSchema(Schema):
     attributes = fields.List(fields.Nested(ChosenSchema))
     status = fields.String()
     version = fields.Integer()
-    valid_from = fields.DateTime()
-    valid_until = fields.DateTime()
-    requested_at = fields.DateTime()
-    decided_at = fields.DateTime(allow_none=True)
-    ended_at = fields.DateTime(allow_none=True)
+    valid_from = Timestamp()
+    valid_until = Timestamp()
+    requested_at = Timestamp()
+    decided_at = Timestamp(allow_none=True)
+    ended_at = Timestamp(allow_none=True)
     uses_left = fields.Integer(allow_none=True)
     times_used = fields.Integer()
-    last_used_at = fields.DateTime(allow_none=True)
+    last_used_at = Timestamp(allow_none=True)
 
 
 class ConsentListSchema(Schema):
@@ -141,7 +142,7 @@ class DisclosureSchema(Schema):
     """Who got what, when, why, under which permission; and the proof that it stands in the log."""
 
     id = fields.UUID()
-    at = fields.DateTime()
+    at = Timestamp()
     agency = fields.String()
     agency_name = fields.String()
     purpose = fields.String()
@@ -149,7 +150,7 @@ class DisclosureSchema(Schema):
     officer_role = fields.String(allow_none=True)
     consent = fields.UUID(attribute="consent_id", allow_none=True, metadata={"description": "null: by law"})
     entry = fields.UUID(attribute="entry_id")
-    acknowledged_at = fields.DateTime(allow_none=True)
+    acknowledged_at = Timestamp(allow_none=True)
     proof = fields.Dict(allow_none=True, metadata={"description": "null: not yet integrated"})
 
 
