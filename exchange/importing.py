@@ -34,7 +34,8 @@ from exchange.providers.files import (
     is_csv,
     lines_of,
 )
-from exchange.subjects import SubjectMovedError, SubjectRecord
+from exchange.records import PSEUDONYM_SCHEME, SubjectRecord, faults_in
+from exchange.subjects import SubjectMovedError
 
 if TYPE_CHECKING:
     from exchange.context import Exchange
@@ -236,7 +237,7 @@ class _Run:
         if line.data is None:
             raise LineError("the line is too long")
         record = self._reader.read(line.data)
-        faults = subjects.faults_in(record, self._catalogue, self._provider)
+        faults = faults_in(record, self._catalogue, self._provider)
         if faults:
             raise LineError("; ".join(faults))
         if not self._seen.add(self._name(record)):
@@ -258,7 +259,7 @@ class _Run:
         return people, rejected
 
     def _name(self, record: SubjectRecord) -> bytes:
-        if record.subject.scheme == subjects.PSEUDONYM_SCHEME:
+        if record.subject.scheme == PSEUDONYM_SCHEME:
             return sha256(record.subject.id.encode()).digest()
         return subjects.index_of(self._exchange, record.subject)
 

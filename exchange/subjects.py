@@ -5,8 +5,7 @@ Everything is checked before anything is written, and a fault names record, attr
 """
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -17,7 +16,6 @@ from sqlalchemy import Connection
 
 from crypto import canonical
 from crypto.blind_index import normalise
-from crypto.errors import MalformedError
 from crypto.fields import DataKey, FieldContext, row_binding
 from crypto.ids import new_id, random_bytes
 from exchange import subjects_store as store
@@ -25,41 +23,42 @@ from exchange.catalogue_model import Catalogue
 from exchange.errors import ExchangeError, SubjectErasedError, UnknownAgencyError, UnknownSubjectError
 from exchange.events import Event, EventType
 from exchange.model import HeldValue, SubjectName, SubjectStatus
-from exchange.providers.values import fault_in
 from exchange.providers.vault import absent, column_of, encode_value, seal_value
+from exchange.records import PSEUDONYM_SCHEME, InvalidRecordError, SubjectRecord, fault_in_name, faults_in
 from exchange.uow import UnitOfWork
 
 if TYPE_CHECKING:
     from exchange.context import Exchange
 
-PSEUDONYM_SCHEME: Final = "sub"
+__all__ = [
+    "PSEUDONYM_SCHEME",
+    "Found",
+    "InvalidRecordError",
+    "SubjectMovedError",
+    "SubjectRecord",
+    "Written",
+    "create",
+    "faults_in",
+    "find",
+    "index_of",
+    "look_up",
+    "set_status",
+    "write_records",
+    "write_values",
+]
+
 OWN: Final = "cdx"  # the exchange itself, as an audit entry names it
-MAX_IDENTIFIER: Final = 256
 _IDENTIFIERS: Final = "subject_identifier"
 _ATTEMPTS: Final = 3
+_DIGESTS_AT_ONCE: Final = 400  # each at most 150 bytes, of 65,535
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # of names and digests: canonical
-_is_scheme = re.compile(r"[a-z][a-z0-9-]{0,31}").fullmatch
 _CHANGEABLE: Final = frozenset({SubjectStatus.ACTIVE, SubjectStatus.DECEASED, SubjectStatus.PROTECTED})
-
-
-class InvalidRecordError(ExchangeError):
-    """Records that cannot be written; the message lists every fault with the number of its record, and no value."""
-
-    code = "invalid-record"
 
 
 class SubjectMovedError(ExchangeError):
     """The same person was created or erased at the same moment; roll back, and do it again."""
 
     code = "subject-moved"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubjectRecord:
-    """What a provider says about one person."""
-
-    subject: SubjectName
-    values: tuple[HeldValue, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +103,7 @@ def create(uow: UnitOfWork, exchange: "Exchange", identifiers: Sequence[SubjectN
         InvalidRecordError: no identifier, or one that cannot be filed.
         SubjectMovedError: an identifier is taken.
     """
-    faults = list(filter(None, map(_fault_in_name, identifiers)))
+    faults = list(filter(None, map(fault_in_name, identifiers)))
     if faults or not identifiers or any(name.scheme == PSEUDONYM_SCHEME for name in identifiers):
         raise InvalidRecordError("; ".join(faults) or "a new person is named by a national identifier")
     filed = [(index_of(exchange, name), name) for name in identifiers]
@@ -137,34 +136,6 @@ def write_values(exchange: "Exchange", provider: str, records: Sequence[SubjectR
         except SubjectMovedError:
             continue
     raise SubjectErasedError("a person was created or erased by others again and again while this was written")
-
-
-def faults_in(record: SubjectRecord, catalogue: Catalogue, provider: str) -> list[str]:
-    """Everything that forbids to write a record; empty: nothing."""
-    faults = []
-    fault = _fault_in_name(record.subject)
-    if fault:
-        faults.append(fault)
-    if not record.values:
-        faults.append("no attribute is given")
-    named: set[str] = set()
-    for held in record.values:
-        attribute = catalogue.attributes.get(held.name)
-        if attribute is None:
-            # A name that nobody knows may be a value in the wrong place: it is not repeated.
-            faults.append("an attribute that is not in the catalogue")
-        elif attribute.provider != provider or held.provider != provider:
-            faults.append(f"{held.name}: only the agency that the catalogue names may write it")
-        elif attribute.live:
-            faults.append(f"{held.name}: asked for live, never kept in the vault")
-        elif held.name in named:
-            faults.append(f"{held.name}: given twice")
-        else:
-            named.add(held.name)
-            fault = fault_in(held, attribute.type)
-            if fault:
-                faults.append(fault)
-    return faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,18 +233,6 @@ def set_status(
         uow.commit()
 
 
-def _fault_in_name(name: SubjectName) -> str | None:
-    if not _is_scheme(name.scheme):
-        return "the scheme is not a short word of small letters, digits and hyphens"
-    if not 0 < len(name.id) <= MAX_IDENTIFIER or not name.id.isprintable():
-        return f"the id is not 1 to {MAX_IDENTIFIER} printable characters"
-    try:
-        normalise(name.id)
-    except MalformedError:
-        return "the id has no visible character"
-    return None
-
-
 def _load_keys(uow: UnitOfWork, exchange: "Exchange", refs: Sequence[UUID]) -> dict[UUID, DataKey]:
     rows = store.newest_keys(uow.connection, refs) if refs else {}
     keys = {ref: exchange.keyring.open(uow.connection, row) for ref, row in rows.items()}
@@ -365,12 +324,21 @@ def _write(
                 new.append({"subject_ref": ref, "attribute": name, "id": record_id, **written})
             else:
                 changed.append({"of": ref, "named": name, **written})
-        facts = {"values": _encode(digests)}
-        events.append(Event(type=EventType.SUBJECT_WRITTEN, org=provider, subject_ref=ref, facts=facts))
+        events += [
+            Event(type=EventType.SUBJECT_WRITTEN, org=provider, subject_ref=ref, facts={"values": _encode(part)})
+            for part in _parts(digests)
+        ]
     store.insert_values(uow.connection, new)
     store.update_values(uow.connection, changed)
     for event in events:
         uow.record(event)
+
+
+def _parts(digests: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """One part, unless there are more attributes than the fact of one entry can hold."""
+    names = list(digests)
+    for start in range(0, len(names), _DIGESTS_AT_ONCE):
+        yield {name: digests[name] for name in names[start : start + _DIGESTS_AT_ONCE]}
 
 
 def _digest(version: int, ct: bytes) -> str:

@@ -33,7 +33,7 @@ from exchange.catalogue_model import Catalogue
 from exchange.errors import ExchangeError
 from exchange.model import HeldValue, SubjectName
 from exchange.providers.values import ABSENT, PRESENT, STATES
-from exchange.subjects import SubjectRecord
+from exchange.records import SubjectRecord
 
 MAX_LINE: Final = 262_144
 """The longest line in bytes."""

@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Engine,
-    Integer,
     QueuePool,
     Select,
     String,
@@ -186,7 +186,7 @@ def _limited(connection: Connection, seconds: int) -> Iterator[None]:
 
 
 def _view(mapping: RegistryMapping) -> TableClause:
-    typed = {one.column: Integer() if one.type == "integer" else String() for one in mapping.subjects.values()}
+    typed = {one.column: BigInteger() if one.type == "integer" else String() for one in mapping.subjects.values()}
     # Every column is written with its view: SQLite takes a quoted name that it does not know for a text.
     columns: list[Any] = [column(name, typed.get(name)) for name in mapping.columns]
     return table(mapping.view, *columns, schema=mapping.schema)

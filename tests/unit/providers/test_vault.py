@@ -13,7 +13,7 @@ from crypto.errors import DecryptionError, MalformedError, UnknownKeyError
 from crypto.fields import DataKey, row_binding
 from exchange.keyring import Keyring
 from exchange.model import HeldValue
-from exchange.providers.vault import absent, decode_value, encode_value, open_values, seal_value
+from exchange.providers.vault import absent, column_of, decode_value, encode_value, open_values, seal_value
 
 INSTALLATION, PERSON, RECORD = (UUID(int=n) for n in (1, 2, 3))
 KEY = DataKey(bytes(range(32)))
@@ -22,7 +22,7 @@ KEYRING = Keyring(LocalKeyWrapper(bytes(32)), installation_id=INSTALLATION)
 
 def row(held: HeldValue, **changes: object) -> SimpleNamespace:
     binding = row_binding(subject_ref=PERSON, record_id=RECORD, version=1)
-    sealed = seal_value(held, key=KEY, installation=INSTALLATION, row=binding)
+    sealed = seal_value(encode_value(held), key=KEY, column=column_of(INSTALLATION, held.name), row=binding)
     made = {
         "attribute": held.name,
         "provider": held.provider,
