@@ -134,7 +134,7 @@ def history_and_withdrawal(walk: Walk) -> None:
     page = wait_until(lambda: _proved_history(walk), "all disclosures are in the log", seconds=_INTEGRATED_SECONDS)
     found, checkpoint = page["disclosures"], open_checkpoint(page["checkpoint"], walk.vkey)
     for one in found:
-        leaf, hashes = one["proof"]["leaf"].encode(), [bytes.fromhex(value) for value in one["proof"]["hashes"]]
+        leaf, hashes = one["proof"]["leaf"].encode(), [base64.b64decode(value) for value in one["proof"]["hashes"]]
         require_included(hash_leaf(leaf), one["proof"]["index"], hashes, checkpoint)
         require(walk.mara.name.encode() not in leaf, "an entry of the log names the person")
     seen = [(one["agency"], len(one["attributes"])) for one in reversed(found)]

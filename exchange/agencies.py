@@ -137,16 +137,24 @@ def register_client(  # the order of every use case: the exchange first, the tim
     if faults:
         raise RegistrationError("the client is not valid:\n" + "\n".join(faults))
     scope_text = " ".join(granted)
+    stored_keys = json.dumps(jwks, separators=(",", ":"), sort_keys=True)
     row = {
         "id": client_id,
         "agency": agency,
-        "jwks": json.dumps(jwks, separators=(",", ":"), sort_keys=True),
+        "jwks": stored_keys,
         "scopes": scope_text,
         "status": Status.ACTIVE.value,
         "version": 1,
         "created_at": now,
     }
-    detail = {"client": client_id, "agency": agency, "scopes": scope_text, "keys": " ".join(signing[:8])}
+    detail = {
+        "client": client_id,
+        "agency": agency,
+        "scopes": scope_text,
+        "keys": " ".join(signing[:8]),
+        # All keys, the one included that every answer goes to: `cdx log verify --database` compares.
+        "jwks": hashlib.sha256(stored_keys.encode()).hexdigest(),
+    }
     _register(exchange, client_table, row, EventType.CLIENT_REGISTERED, org=agency, detail=detail, now=now)
 
 

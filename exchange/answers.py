@@ -7,7 +7,7 @@ again.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -81,9 +81,17 @@ def _envelope(line: RequestedAttribute, held: HeldValue | None, attribute: Attri
     if line.form == VALUE_FORM:  # the dates describe the value; a weaker form tells no more than its answer
         if held.last_updated is not None:
             envelope["last_updated"] = held.last_updated
+            if _is_stale(held.last_updated, attribute, today):
+                envelope["stale"] = True  # older than the catalogue says a value of this kind may be
         if held.valid_until is not None:
             envelope["valid_until"] = held.valid_until
     return envelope
+
+
+def _is_stale(last_updated: str, attribute: Attribute, today: date) -> bool:
+    if attribute.freshness_days is None:
+        return False
+    return date.fromisoformat(last_updated) + timedelta(days=attribute.freshness_days) < today
 
 
 def seal_answer(

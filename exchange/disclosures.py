@@ -1,5 +1,6 @@
 """A citizen's own history of disclosures, each with the proof that it stands in the log."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ def _own(
                 "index": leaf.seq,
                 "size": tree_size,
                 "leaf": leaf.body.decode(),
-                "hashes": [step.hex() for step in path],
+                "hashes": [b64encode(step).decode() for step in path],  # as /audit/proof/inclusion writes them
             }
     except UnknownEntryError:
         proof = None

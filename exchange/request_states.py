@@ -15,6 +15,7 @@ from exchange import access, store
 from exchange.consent_entries import record_consent_events
 from exchange.errors import RequestNotReadyError, UnknownRequestError
 from exchange.events import Event, EventType
+from exchange.ground import agreement_by_id
 from exchange.model import Caller, RequestStatus
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ def look_up(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetim
             raise UnknownRequestError(f"no request {request_id}")
         consent = None if stored.consent_id is None else store.consent_status(connection, stored.consent_id)
         disclosure = store.find_disclosure(connection, request_id)
+        in_force = agreement_by_id(connection, stored.agreement_id).is_in_force(now)
     return RequestState(
         id=request_id,
-        state=_outward(stored, consent, now),
+        state=_outward(stored, consent, now, agreement_in_force=in_force),
         created_at=stored.created_at,
         expires_at=stored.expires_at,
         disclosure_id=None if disclosure is None else disclosure.id,
@@ -68,7 +70,7 @@ def look_up(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetim
     )
 
 
-def _outward(stored: Row[Any], consent: Row[Any] | None, now: datetime) -> str:
+def _outward(stored: Row[Any], consent: Row[Any] | None, now: datetime, *, agreement_in_force: bool) -> str:
     if stored.status != RequestStatus.WAITING:
         return str(stored.status).lower()
     status = ConsentStatus(consent.status) if consent is not None else ConsentStatus.REQUESTED
@@ -78,6 +80,8 @@ def _outward(stored: Row[Any], consent: Row[Any] | None, now: datetime) -> str:
         return "lapsed"
     if status in (ConsentStatus.GIVEN, ConsentStatus.PAUSED, ConsentStatus.SUPERSEDED):
         return "ready"
+    if status is ConsentStatus.TERMINATED and agreement_in_force:
+        return "waiting"  # the person was erased: nobody answers, as with one who never was (invariant 6)
     return "denied"
 
 
@@ -102,6 +106,8 @@ def cancel(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime
         )
         if not moved:
             raise RequestNotReadyError(f"request {request_id} has ended; it cannot be cancelled")
+        kept = store.subject_has_key(uow.connection, stored.sealed_by)
+        sealed_by = stored.sealed_by if kept else exchange.installation.operator_ref
         if stored.consent_id is not None:
             ledger = ConsentLedger(uow.connection, now=now, new_entry_id=lambda: new_id(now))
             try:
@@ -118,7 +124,7 @@ def cancel(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime
                 org=live.agency,
                 purpose=stored.purpose,
                 request_id=request_id,
-                sealed_by=stored.sealed_by,
+                sealed_by=sealed_by,
             )
         uow.record(
             Event(
@@ -126,9 +132,9 @@ def cancel(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime
                 org=live.agency,
                 purpose=stored.purpose,
                 request=request_id,
-                subject_ref=stored.subject_ref,
+                subject_ref=stored.subject_ref if sealed_by == stored.sealed_by else None,
             ),
-            sealed_by=stored.sealed_by,
+            sealed_by=sealed_by,
         )
         uow.commit()
     return look_up(exchange, caller, request_id, now)

@@ -112,7 +112,8 @@ def redeliver(
     stored, ground = situation.stored, situation.ground
     if earlier.acknowledged_at is not None or now >= earlier.at + exchange.settings.redelivery_window:
         raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
-    if ground.subject is None or ground.subject.status is SubjectStatus.ERASED:
+    # Whoever was declared dead, protected or erased since gets no second delivery (policy steps 7 and 8).
+    if ground.subject is None or ground.subject.status is not SubjectStatus.ACTIVE:
         raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
     permit = permit_again(earlier, situation)
     with exchange.database.read() as connection:
@@ -134,6 +135,9 @@ def redeliver(
     assert agreement is not None  # a stored request has one
 
     def still_permitted() -> None:
+        known = store.find_disclosure(uow.connection, stored.id)
+        if known is None or known.acknowledged_at is not None:
+            raise RequestNotReadyError(f"request {stored.id} was answered; its arrival was confirmed")
         if not _still_permitted(uow.connection, earlier, now) or not agreement.is_in_force(now):
             raise RequestNotReadyError(f"request {stored.id} was answered; the permission has ended since")
 

@@ -14,6 +14,7 @@ from exchange.audit.report import Report
 from exchange.audit.sources import open_source
 from exchange.audit.verify import verify_log, verify_proof
 from exchange.audit.verify_db import verify_database
+from exchange.rules_check import rule_faults
 
 
 @click.group("log")
@@ -90,13 +91,17 @@ def _verify_own_database(key: str) -> Report:
     with opened() as services, services.exchange.database.read() as connection, _progress() as bar:
         task = bar.add_task("verifying", total=None)
         opener = Opener(services.exchange, connection)
-        return verify_database(
+        report = verify_database(
             connection,
             [key],
             unseal=opener.unseal,
             check_sealed=opener.check,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+        for text in rule_faults(connection):
+            report.fault(text)
+        report.checked.append("what releases are decided upon: consents, clients, agencies, agreements, the catalogue")
+        return report
 
 
 def _progress() -> Progress:

@@ -1,6 +1,6 @@
 """DPoP proofs (RFC 9449 §4.3), as a pure function of what came and the time.
 
-The checks carry the ids DP-01 … of the list that docs/fapi-conformance.md is made from. ``htu`` is compared with the
+The checks carry the ids DP-01 … of the DPoP check list (RFC 9449). ``htu`` is compared with the
 configured public address, never with the Host header, which the caller writes. That a proof is used once (DP-09) is for
 the transaction that acts on it: the proof brings the digest to insert.
 """

@@ -3,7 +3,7 @@
 Reads two tables of other rooms, consent events and sealed values, to hold them against what the log says about them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from consent.tables import consent_event
+from exchange.audit.entry import Entry, decode_entry
 from exchange.audit.rows import CheckpointRow, LeafRow, OutboxRow, TileRow
 from exchange.audit.tables import (
     audit_checkpoint,
@@ -200,3 +201,15 @@ def sealed_values(connection: Connection) -> Iterator[ValueRow]:
     statement = select(value.subject_ref, value.attribute, value.version, value.ct)
     for row in connection.execute(statement.execution_options(yield_per=_PAGE)).mappings():
         yield ValueRow(**row)
+
+
+def public_members(connection: Connection, types: Sequence[str]) -> Iterator[Entry]:
+    """Entries of some types, oldest first; those that still wait come last."""
+    leaves = select(audit_leaf.c.body).where(audit_leaf.c.type.in_(types)).order_by(audit_leaf.c.seq)
+    for body in connection.scalars(leaves):
+        yield decode_entry(body)
+    waiting = select(audit_outbox.c.body).order_by(audit_outbox.c.accepted_at, audit_outbox.c.id)
+    for body in connection.scalars(waiting):
+        entry = decode_entry(body)
+        if entry.type in types:
+            yield entry

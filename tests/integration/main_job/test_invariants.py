@@ -11,13 +11,14 @@ from consent import tables as consent_tables
 from exchange import consents, request_states, requests, subjects
 from exchange.audit import log, outbox
 from exchange.audit.tables import audit_leaf, audit_outbox
+from exchange.erasure import erase
 from exchange.errors import ReplayedError, RequestNotReadyError, UnauditedChangeError, UnknownRequestError
 from exchange.events import Event, EventType
 from exchange.model import RequestedAttribute, SubjectName, SubjectStatus
 from exchange.outcomes import Answered, Refused, Repeated, Waiting
-from exchange.tables import agency, attribute_request, disclosure
+from exchange.tables import agency, disclosure
 from tests.house import ANNA, BEN, PARKING, House, new_request_id
-from tests.integration.main_job.rows import counts, difference, disclosures, entries, only, types
+from tests.integration.main_job.rows import counts, difference, disclosures, entries, only
 
 NAME = (RequestedAttribute(name="full_name"),)
 NOBODY = SubjectName(scheme="national-id", id="VAL-999999-9")
@@ -278,63 +279,6 @@ def test_an_idempotency_key_has_one_effect_however_often_it_comes(house: House, 
     assert len(disclosures(house)) == 1
 
 
-@pytest.mark.invariant(9)
-def test_an_answer_is_sent_again_for_ten_minutes_and_takes_no_use(house: House, client):
-    house.consented(client, uses=3)
-    first = house.ask(client, lines=NAME)
-    second = house.collect(client, first.request_id)
-    assert isinstance(second, Answered)
-    assert second.disclosure_id == first.disclosure_id
-    assert second.jwe != first.jwe
-    assert house.open_answer(client, second)["attributes"] == house.open_answer(client, first)["attributes"]
-    assert types(house).count("attribute.redelivered") == 1
-    with house.exchange.database.read() as connection:
-        assert connection.execute(select(consent_tables.consent.c.uses_left)).scalar_one() == 2
-    house.clock.move(minutes=10)
-    with pytest.raises(RequestNotReadyError):
-        house.collect(client, first.request_id)
-
-
-@pytest.mark.invariant(9)
-def test_an_answer_is_not_sent_again_after_its_arrival_was_confirmed(house: House, client):
-    house.consented(client)
-    first = house.ask(client, lines=NAME)
-    request_states.acknowledge(house.exchange, house.caller(client), first.request_id, house.clock())
-    with pytest.raises(RequestNotReadyError):
-        house.collect(client, first.request_id)
-
-
-@pytest.mark.invariant(9)
-def test_an_answer_is_not_sent_again_after_a_withdrawal(house: House, client):
-    decided = house.consented(client)
-    first = house.ask(client, lines=NAME)
-    consents.withdraw(house.exchange, house.citizen(ANNA), decided.consent_id, house.clock())
-    with pytest.raises(RequestNotReadyError):
-        house.collect(client, first.request_id)
-
-
-@pytest.mark.invariant(9)
-def test_only_the_request_that_used_a_consent_up_gets_its_answer_again(house: House, client):
-    house.consented(client, uses=2)
-    earlier = house.ask(client, lines=NAME)
-    house.clock.move(seconds=1)
-    last = house.ask(client, lines=NAME)
-    assert isinstance(house.collect(client, last.request_id), Answered)
-    with pytest.raises(RequestNotReadyError):
-        house.collect(client, earlier.request_id)
-
-
-@pytest.mark.invariant(9)
-def test_no_answer_is_stored(house: House, client):
-    house.consented(client)
-    answered = house.ask(client, lines=NAME)
-    ciphertext = answered.jwe.split(".")[3]
-    with house.exchange.database.read() as connection:
-        rows = connection.execute(select(*attribute_request.c)).all()
-        rows += connection.execute(select(*disclosure.c)).all()
-    assert ciphertext[:40] not in repr(rows)
-
-
 @pytest.mark.invariant(10)
 def test_a_change_without_an_entry_is_refused(house: House):
     def rename_in_silence() -> None:
@@ -377,3 +321,32 @@ def test_one_answered_request_is_one_commit(house: House, client):
         "pseudonym": 1,
         "single_use": 1,
     }
+
+
+@pytest.mark.invariant(6)
+def test_a_request_about_an_erased_person_looks_like_one_about_nobody(house: House, client):
+    known, unknown = house.ask(client, ANNA), house.ask(client, NOBODY)
+    erase(house.exchange, house.people[ANNA], house.clock())
+    exchange, now = house.exchange, house.clock
+    for days in (0, 15):
+        now.move(days=days)
+        seen = []
+        for one in (known, unknown):
+            state = request_states.state_of(exchange, house.caller(client), one.request_id, now())
+            try:
+                collected = type(house.collect(client, one.request_id)).__name__
+            except RequestNotReadyError as error:
+                collected = str(error).replace(str(one.request_id), "ID")
+            seen.append((replace(state, id=known.request_id), collected))
+        assert seen[0] == seen[1]
+
+
+@pytest.mark.invariant(6)
+def test_a_request_about_an_erased_person_can_be_cancelled_like_one_about_nobody(house: House, client):
+    requests_ = [house.ask(client, who) for who in (ANNA, NOBODY)]
+    erase(house.exchange, house.people[ANNA], house.clock())
+    states = [
+        request_states.cancel(house.exchange, house.caller(client), one.request_id, house.clock()).state
+        for one in requests_
+    ]
+    assert states == ["cancelled", "cancelled"]

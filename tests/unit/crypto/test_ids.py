@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import RFC_4122
 
@@ -27,14 +28,29 @@ def test_ids_sort_by_time():
     assert made == sorted(made)
 
 
-def test_all_other_bits_are_random():
+def test_ids_of_one_millisecond_sort_in_the_order_in_which_they_were_made():
+    made = [new_id(NOW) for _ in range(2000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_threads_share_the_order_and_never_an_id():
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _number: new_id(NOW), range(3000)))
+    assert len(set(made)) == len(made)
+
+
+def test_beyond_the_counter_ids_stay_different():
+    assert len({new_id(NOW) for _ in range(10_000)}) == 10_000
+
+
+def test_all_bits_after_the_counter_are_random():
     made = [new_id(NOW).int for _ in range(200)]
     ones = zeros = 0
     for number in made:
         ones |= number
         zeros |= ~number
-    assert (ones & zeros & ((1 << 80) - 1)).bit_count() == 74
-    assert len(set(made)) == len(made)
+    assert (ones & zeros & ((1 << 64) - 1)).bit_count() == 62
 
 
 def test_microseconds_are_cut_not_rounded():
