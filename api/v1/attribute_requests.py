@@ -6,13 +6,15 @@ from uuid import UUID
 
 from flask import Response, request
 from flask.views import MethodView
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from api.body import Blueprint
 from api.oauth.protect import authenticate_agency
 from api.problems import DENIALS, ERRORS, INVALID, ProblemError
 from api.services import services
 from api.timestamps import Timestamp
+from crypto.blind_index import normalise
+from crypto.errors import MalformedError
 from exchange import request_states, requests
 from exchange.errors import ProviderError, ProviderUnavailableError
 from exchange.model import AttributeRequest, RequestedAttribute, SubjectName
@@ -36,11 +38,27 @@ _LINE = validate.And(
 )
 
 
+def _visible(identifier: str) -> None:
+    try:
+        normalise(identifier)
+    except MalformedError:
+        raise ValidationError("no visible character") from None
+
+
+class _TrueOrFalse(fields.Boolean):
+    """Not 1 and 0, which equal them in Python."""
+
+    def _deserialize(self, value: Any, *_of: Any, **_options: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 class SubjectSchema(Schema):
     """How the person is named: by a national identifier, or by the ``sub`` of an earlier answer."""
 
     scheme = fields.String(required=True, validate=_NAME, metadata={"example": "national-id"})
-    id = fields.String(required=True, validate=_LINE)
+    id = fields.String(required=True, validate=validate.And(_LINE, _visible))
 
 
 class LineSchema(Schema):
@@ -48,7 +66,7 @@ class LineSchema(Schema):
 
     name = fields.String(required=True, validate=_NAME)
     form = fields.String(load_default="value", validate=_NAME, metadata={"example": "at_least:18"})
-    required = fields.Boolean(load_default=True, truthy={True}, falsy={False})
+    required = _TrueOrFalse(load_default=True)
     compare_to = fields.String(validate=_LINE, metadata={"description": "only with the form `equals`"})
 
 
