@@ -1,6 +1,6 @@
 """``/v1/me``: a citizen decides, sees, withdraws, takes receipts along. Everything is about the token's own person."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,6 +23,15 @@ _CURSOR = validate.Regexp(
     r"^[0-9]{1,14}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", error="not a cursor that this list gave out"
 )
 _MAX_PAGE: Final = 100
+_MAX_USES: Final = 2**31 - 1  # what the ledger can count down
+
+
+def _in_calendar(moment: datetime) -> None:
+    # With an offset, the first and last days of the calendar may lie outside it in UTC.
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError("outside the calendar") from None
 
 
 class ChosenSchema(Schema):
@@ -77,8 +86,12 @@ class DecisionSchema(Schema):
     )
     language = fields.String(required=True, validate=_LANGUAGE)
     notice_version = fields.String(required=True, validate=validate.Length(min=1, max=128))
-    valid_until = Timestamp(metadata={"description": "earlier than offered, to allow for a shorter time"})
-    uses = fields.Integer(strict=True, validate=validate.Range(min=1), metadata={"description": "fewer than offered"})
+    valid_until = Timestamp(
+        validate=_in_calendar, metadata={"description": "earlier than offered, to allow for a shorter time"}
+    )
+    uses = fields.Integer(
+        strict=True, validate=validate.Range(min=1, max=_MAX_USES), metadata={"description": "fewer than offered"}
+    )
 
     @validates_schema
     def _fits(self, data: dict[str, Any], **_: Any) -> None:
