@@ -36,22 +36,12 @@ def provider_keys(file: Path) -> None:
     out.print(f"The keys are in {file}. Their public halves are served at /jwks.json.")
 
 
-@provider_group.command("check")
-@_MAPPING
-@click.option("--rows", default=5, show_default=True, type=click.IntRange(1, 100), help="How many rows to look at.")
-def provider_check(mapping: Path, rows: int) -> None:
-    """Check MAPPING against the registry, and show what the first rows would answer, masked."""
-    table = Table("person", "answers")
-    for row in dry_run(load_mapping(mapping), limit=rows, now=system_clock()):
-        person = ", ".join(f"{scheme} {identifier}" for scheme, identifier in row.subject.items())
-        table.add_row(person, ", ".join(f"{name}: {answer}" for name, answer in row.answers.items()))
-    out.print(table)
-
-
 @provider_group.command("serve")
 @_MAPPING
-@click.option("--keys", required=True, type=click.Path(exists=True, path_type=Path), help="From `cdx provider keys`.")
-@click.option("--exchange-keys", required=True, metavar="SOURCE", help="The exchange's JWK set: an address or a file.")
+@click.option("--dry-run", "dry", is_flag=True, help="Serve nothing: show what the first rows would answer, masked.")
+@click.option("--rows", default=5, show_default=True, type=click.IntRange(1, 100), help="How many, with --dry-run.")
+@click.option("--keys", type=click.Path(exists=True, path_type=Path), help="From `cdx provider keys`.")
+@click.option("--exchange-keys", metavar="SOURCE", help="The exchange's JWK set: an address or a file.")
 @click.option("--replay-file", type=click.Path(path_type=Path), default=Path("replay.db"), show_default=True)
 @click.option("--listen", default="127.0.0.1:8100", show_default=True, metavar="HOST:PORT")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
@@ -59,15 +49,23 @@ def provider_check(mapping: Path, rows: int) -> None:
     "--private-network", "networks", multiple=True, help="Where the exchange's keys may be fetched; repeatable."
 )
 def provider_serve(  # click hands over one argument for each option
+    *,
     mapping: Path,
-    keys: Path,
-    exchange_keys: str,
+    dry: bool,
+    rows: int,
+    keys: Path | None,
+    exchange_keys: str | None,
     replay_file: Path,
     listen: str,
     workers: int,
     networks: tuple[str, ...],
 ) -> None:
-    """Serve the registry that MAPPING describes."""
+    """Serve the registry that MAPPING describes; with --dry-run look first at what it would say."""
+    if dry:
+        _show(mapping, rows)
+        return
+    if keys is None or exchange_keys is None:
+        raise ConfigError(["serving needs --keys and --exchange-keys (or look first with --dry-run)"])
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigError(["--listen takes host:port"])
@@ -93,6 +91,14 @@ def provider_serve(  # click hands over one argument for each option
     if ended is not None:
         err.print(f"error: {ended}", style="red")
         sys.exit(1)
+
+
+def _show(mapping: Path, rows: int) -> None:
+    table = Table("person", "answers")
+    for row in dry_run(load_mapping(mapping), limit=rows, now=system_clock()):
+        person = ", ".join(f"{scheme} {identifier}" for scheme, identifier in row.subject.items())
+        table.add_row(person, ", ".join(f"{name}: {answer}" for name, answer in row.answers.items()))
+    out.print(table)
 
 
 COMMANDS = (provider_group,)

@@ -281,4 +281,4 @@ def test_provider_keys_and_check(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "File exists" in cdx(environ, "provider", "keys", path, status=1)
     (tmp_path / "mapping.yaml").write_text("mapping: nonsense\n")
-    assert "error" in cdx(environ, "provider", "check", tmp_path / "mapping.yaml", status=1)
+    assert "error" in cdx(environ, "provider", "serve", tmp_path / "mapping.yaml", "--dry-run", status=1)
