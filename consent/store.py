@@ -242,5 +242,5 @@ def _many(
 ) -> list[ConsentRow]:
     statement = select(*COLUMNS).where(*where).order_by(C.id).limit(limit)
     if locked:
-        statement = statement.with_for_update()
+        statement = statement.with_for_update(key_share=True)
     return [read_row(row) for row in connection.execute(statement)]

@@ -233,7 +233,8 @@ def _whom(exchange: "Exchange", uow: "UnitOfWork", ground: Ground) -> tuple[UUID
 
     Nobody known: a fresh reference that leads to nobody, so that the same rows are written for both (invariant 6).
     """
-    if ground.subject_ref is not None and store.subject_has_key(uow.connection, ground.subject_ref):
+    # Held until commit: an erasure waits and then finds these rows, or has won and the key is gone (invariant 11).
+    if ground.subject_ref is not None and store.hold_person(uow.connection, ground.subject_ref):
         return ground.subject_ref, ground.subject_ref
     return nobody(exchange)
 

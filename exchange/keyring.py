@@ -7,6 +7,7 @@ person's fields stop opening with the commit that deletes the row, in every proc
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +20,7 @@ from exchange.errors import DatabaseError, SubjectErasedError
 from exchange.tables import kek, subject_key
 
 _CACHED_KEYS = 10_000
+_INSERT_KEY = insert(subject_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,11 @@ class Keyring:
         return self.open(connection, KeyRow(**row._asdict()))
 
     def create(self, connection: Connection, subject_ref: UUID, now: datetime) -> DataKey:
-        """Make and store a key. The KEK row stays locked until commit: no epoch is destroyed under a new key."""
+        """Make and store a key; see :meth:`create_many`."""
+        return self.create_many(connection, [subject_ref], now)[subject_ref]
+
+    def create_many(self, connection: Connection, refs: Sequence[UUID], now: datetime) -> dict[UUID, DataKey]:
+        """Make and store keys. The KEK row stays locked until commit: no epoch is destroyed under a new key."""
         active = connection.execute(
             select(kek.c.epoch)
             .where(kek.c.status == "ACTIVE")
@@ -111,18 +117,21 @@ class Keyring:
         ).scalar_one_or_none()
         if active is None:
             raise DatabaseError("no key-encryption key is active; run `cdx init`")
-        key = DataKey.generate()
-        connection.execute(
-            insert(subject_key).values(
-                subject_ref=subject_ref,
-                kid=key.kid,
-                commitment=key.commitment,
-                epoch=active,
-                wrapped=self._kek(connection, active).wrap_data_key(key, subject_ref=subject_ref),
-                created_at=now,
-            )
-        )
-        return key
+        opened = self._kek(connection, active)
+        keys = {ref: DataKey.generate() for ref in refs}
+        rows = [
+            {
+                "subject_ref": ref,
+                "kid": key.kid,
+                "commitment": key.commitment,
+                "epoch": active,
+                "wrapped": opened.wrap_data_key(key, subject_ref=ref),
+                "created_at": now,
+            }
+            for ref, key in keys.items()
+        ]
+        connection.execute(_INSERT_KEY, rows)
+        return keys
 
     def forget(self, subject_ref: UUID) -> None:
         """Drop unwrapped keys of an erased person from this process's memory."""

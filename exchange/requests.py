@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from crypto.ids import new_id
-from exchange import access
+from exchange import access, store
 from exchange.asking import Opened, Taking, ask, open_vault, question, refuse
 from exchange.errors import (
     ContentionError,
@@ -173,6 +173,8 @@ def _take_for_provider(
     request_id = new_id(now)
     with exchange.unit_of_work(now) as uow:
         uow.plan(take_proof(caller), taking.take(ground.client_id, request_id, now))
+        if not store.hold_person(uow.connection, ground.subject_ref):
+            raise GroundMovedError
         key = exchange.keyring.load(uow.connection, ground.subject_ref)
         uow.use_key(ground.subject_ref, key)
         uow.plan(

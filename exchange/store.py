@@ -161,6 +161,17 @@ def consent_status(connection: Connection, consent_id: UUID) -> Row[*tuple[Any, 
     ).one_or_none()
 
 
+_HOLD_PERSON = (
+    select(subject.c.ref).where(subject.c.ref == bindparam("subject_ref", type_=Uuid)).with_for_update(read=True)
+)
+
+
+def hold_person(connection: Connection, subject_ref: UUID) -> bool:
+    """Share-lock a person until commit; False when there is no key (any more) to seal anything for them."""
+    held = connection.execute(_HOLD_PERSON, {"subject_ref": subject_ref}).first() is not None
+    return held and subject_has_key(connection, subject_ref)
+
+
 def subject_has_key(connection: Connection, subject_ref: UUID) -> bool:
     """Whether facts about this person can (still) be sealed for them."""
     return (

@@ -257,10 +257,11 @@ def _create(
     # Random, no UUIDv7: a request about nobody names such a reference too, and must not look different (invariant 6).
     refs = [UUID(bytes=random_bytes(16), version=4) for _ in people]
     store.insert_subjects(uow.connection, refs, status=SubjectStatus.ACTIVE.value, now=uow.now)
+    new_keys = exchange.keyring.create_many(uow.connection, refs, uow.now)
     column = FieldContext(installation=exchange.installation.id, table=_IDENTIFIERS, column="ct")
     rows, events = [], []
     for ref, identifiers in zip(refs, people, strict=True):
-        key = exchange.keyring.create(uow.connection, ref, uow.now)
+        key = new_keys[ref]
         uow.use_key(ref, key)
         if keys is not None:
             keys[ref] = key
