@@ -31,10 +31,16 @@ blueprint = Blueprint(
 _SCOPE: Final = "attributes:request"
 _RETRY_SECONDS: Final = 5
 _WAIT_SECONDS: Final = 30
-_KEY = validate.Regexp(r"^[!-~]{8,128}$", error="8 to 128 visible ASCII characters")
-_NAME = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}\Z", error="not a catalogue name")
+_KEY: Final = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": True,
+    "description": "Yours, and new for each new request: the same key with the same body has one effect.",
+    "schema": {"type": "string", "pattern": "^[!-~]{8,128}$"},
+}
+_NAME = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$(?!\n)", error="not a catalogue name")
 _LINE = validate.And(
-    validate.Length(min=1, max=256), validate.Regexp(r"^[^\x00-\x1f\x7f]*\Z", error="no control characters")
+    validate.Length(min=1, max=256), validate.Regexp(r"^[^\x00-\x1f\x7f]*$(?!\n)", error="no control characters")
 )
 
 
@@ -120,16 +126,11 @@ class StateSchema(Schema):
     receipt = fields.String(metadata={"description": "signed promise that the entry will stand in the log"})
 
 
-class KeySchema(Schema):
-    """Headers of a call that creates."""
-
-    idempotency_key = fields.String(required=True, data_key="Idempotency-Key", validate=_KEY)
-
-
 @blueprint.route("")
 class AttributeRequests(MethodView):
     """Asking."""
 
+    @blueprint.doc(parameters=[_KEY])
     @blueprint.arguments(AskSchema)
     @blueprint.response(200, StateSchema, description="Answered at once.")
     @blueprint.alt_response(202, schema=StateSchema, description="The citizen decides.")

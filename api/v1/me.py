@@ -16,11 +16,11 @@ from exchange.citizen_views import OwnConsent, WaitingRequest
 
 blueprint = Blueprint("me", __name__, url_prefix="/v1/me", description="What a citizen decides and sees.")
 
-_NAME = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}\Z", error="not a catalogue name")
-_LANGUAGE = validate.Regexp(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z", error="not a language tag")
+_NAME = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$(?!\n)", error="not a catalogue name")
+_LANGUAGE = validate.Regexp(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$(?!\n)", error="not a language tag")
 # Milliseconds and an id, as ``exchange.disclosures`` writes them; 14 digits stay inside the calendar.
 _CURSOR = validate.Regexp(
-    r"^[0-9]{1,14}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", error="not a cursor that this list gave out"
+    r"^[0-9]{1,14}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$(?!\n)", error="not a cursor that this list gave out"
 )
 _MAX_PAGE: Final = 100
 _MAX_USES: Final = 2**31 - 1  # what the ledger can count down

@@ -16,8 +16,8 @@ blueprint = Blueprint("subjects", __name__, url_prefix="/v1/subjects", descripti
 
 _SCOPE: Final = "attributes:write"
 _MAX_BATCH: Final = 500
-_NAME = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}\Z", error="not a catalogue name")
-_DATE = validate.Regexp(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", error="not a date (YYYY-MM-DD)")
+_NAME = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$(?!\n)", error="not a catalogue name")
+_DATE = validate.Regexp(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)", error="not a date (YYYY-MM-DD)")
 
 
 class ValueSchema(Schema):
