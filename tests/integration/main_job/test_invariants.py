@@ -1,7 +1,7 @@
 """Invariants of docs/architecture.md that belong to the main job, each attacked here."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import pytest
@@ -19,6 +19,7 @@ from exchange.outcomes import Answered, Refused, Repeated, Waiting
 from exchange.tables import agency, disclosure
 from tests.house import ANNA, BEN, PARKING, House, new_request_id
 from tests.integration.main_job.rows import counts, difference, disclosures, entries, only
+from tests.integration.subjects.inspect import sealed_bytes
 
 NAME = (RequestedAttribute(name="full_name"),)
 NOBODY = SubjectName(scheme="national-id", id="VAL-999999-9")
@@ -350,3 +351,28 @@ def test_a_request_about_an_erased_person_can_be_cancelled_like_one_about_nobody
         for one in requests_
     ]
     assert states == ["cancelled", "cancelled"]
+
+
+@pytest.mark.invariant(11)
+def test_an_erasure_that_meets_a_new_question_leaves_nothing_sealed(house: House, client):
+    exchange, ref = house.exchange, house.people[ANNA]
+    caller = house.caller(client)
+    with ThreadPoolExecutor(1) as pool:
+        erasing = []
+
+        class Meeting(type(exchange.keyring)):
+            """A keyring at whose first use of the person's key an erasure begins."""
+
+            def load(self, connection, subject_ref, *, kid=None):
+                key = exchange.keyring.load(connection, subject_ref, kid=kid)
+                if subject_ref == ref and not erasing:
+                    erasing.append(pool.submit(erase, exchange, ref, house.clock()))
+                    wait(erasing, timeout=1)  # time to do its worst, if nothing holds it
+                return key
+
+        meeting = Meeting.__new__(Meeting)
+        meeting.__dict__.update(exchange.keyring.__dict__)
+        met = replace(house, services=replace(house.services, exchange=replace(exchange, keyring=meeting)))
+        assert type(met.ask(client, caller=caller)) is Waiting
+        erasing[0].result(60)
+    assert sealed_bytes(exchange, ref) == []
