@@ -1,7 +1,5 @@
 """docs/benchmarks.md: from figures to a document."""
 
-# ruff: noqa: RUF001  # prose, as in a docstring
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
