@@ -100,6 +100,24 @@ def permit_again(earlier: Row[Any], situation: Situation) -> Permit:
     )
 
 
+def require_repeatable(exchange: "Exchange", situation: Situation, earlier: Row[Any], now: datetime) -> None:
+    """Refuse a second delivery that cannot be, before anybody is asked for values. ``redeliver`` looks again.
+
+    Raises:
+        RequestNotReadyError: its arrival was confirmed, its time is over, or the permission has ended.
+    """
+    stored, ground = situation.stored, situation.ground
+    if earlier.acknowledged_at is not None or now >= earlier.at + exchange.settings.redelivery_window:
+        raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
+    # Whoever was declared dead, protected or erased since gets no second delivery (policy steps 7 and 8).
+    if ground.subject is None or ground.subject.status is not SubjectStatus.ACTIVE:
+        raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
+    assert ground.agreement is not None  # a stored request has one
+    with exchange.database.read() as connection:
+        if not _still_permitted(connection, earlier, now) or not ground.agreement.is_in_force(now):
+            raise RequestNotReadyError(f"request {stored.id} was answered; the permission has ended since")
+
+
 def redeliver(
     exchange: "Exchange",
     caller: Caller,
@@ -108,13 +126,11 @@ def redeliver(
     live: Mapping[str, HeldValue],
     now: datetime,
 ) -> Answered:
-    """Send the same disclosure again: an answer may get lost. Takes no use; is an entry (invariant 9)."""
+    """Send the same disclosure again: an answer may get lost. Takes no use; is an entry (invariant 9).
+
+    After :func:`require_repeatable`.
+    """
     stored, ground = situation.stored, situation.ground
-    if earlier.acknowledged_at is not None or now >= earlier.at + exchange.settings.redelivery_window:
-        raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
-    # Whoever was declared dead, protected or erased since gets no second delivery (policy steps 7 and 8).
-    if ground.subject is None or ground.subject.status is not SubjectStatus.ACTIVE:
-        raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
     permit = permit_again(earlier, situation)
     with exchange.database.read() as connection:
         opened = open_vault(exchange, connection, ground, permit)
@@ -138,7 +154,7 @@ def redeliver(
         known = store.find_disclosure(uow.connection, stored.id)
         if known is None or known.acknowledged_at is not None:
             raise RequestNotReadyError(f"request {stored.id} was answered; its arrival was confirmed")
-        if not _still_permitted(uow.connection, earlier, now) or not agreement.is_in_force(now):
+        if not _still_permitted(uow.connection, earlier, now, locked=True) or not agreement.is_in_force(now):
             raise RequestNotReadyError(f"request {stored.id} was answered; the permission has ended since")
 
     with exchange.unit_of_work(now) as uow:
@@ -149,11 +165,11 @@ def redeliver(
     return answered(prepared)
 
 
-def _still_permitted(connection: Connection, earlier: Row[Any], now: datetime) -> bool:
-    """Whether the consent that was used is in force, or was used up by this very disclosure. Locks it."""
+def _still_permitted(connection: Connection, earlier: Row[Any], now: datetime, *, locked: bool = False) -> bool:
+    """Whether the consent that was used is in force, or was used up by this very disclosure."""
     if earlier.consent_id is None:
         return True
-    row = consent_store.lock(connection, earlier.consent_id)
+    row = (consent_store.lock if locked else consent_store.find)(connection, earlier.consent_id)
     if row is None:
         return False
     if row.status is ConsentStatus.USED_UP:

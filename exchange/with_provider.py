@@ -8,7 +8,7 @@ from uuid import UUID
 
 from exchange import store
 from exchange.asking import Opened, attempt_facts
-from exchange.errors import ContentionError, ProviderError
+from exchange.errors import ContentionError, ProviderError, RequestNotReadyError
 from exchange.events import Event, EventType
 from exchange.events import Outcome as PublicOutcome
 from exchange.model import AttributeRequest, Caller, HeldValue, RequestStatus
@@ -16,7 +16,7 @@ from exchange.outcomes import Answered, Failed, Outcome, Waiting
 from exchange.policy import Deny, Permit
 from exchange.providers.live import fetch_live
 from exchange.release import GroundMovedError
-from exchange.settling import permit_again, redeliver, refuse_stored, release_stored
+from exchange.settling import permit_again, redeliver, refuse_stored, release_stored, require_repeatable
 from exchange.situations import COLLECTABLE, Situation, needs_provider, situation_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def answer_with_provider(exchange: "Exchange", caller: Caller, request_id: UUID,
         try:
             if situation.stored.status == RequestStatus.RELEASED:
                 return send_again(exchange, caller, situation, now)
+            if situation.stored.status not in COLLECTABLE:
+                raise RequestNotReadyError(f"request {request_id} ended without an answer")
             permit, opened = situation.decision, situation.opened
             if not isinstance(permit, Permit) or opened is None:
                 return _ended_meanwhile(exchange, caller, situation, now)
@@ -68,7 +70,7 @@ def answer_with_provider(exchange: "Exchange", caller: Caller, request_id: UUID,
                     live = fetch(exchange, situation, permit, now)
                 except ProviderError as exc:
                     return _fail(exchange, situation, exc, now)
-                now += timedelta(milliseconds=int((time.monotonic() - started) * 1000))
+                now += _since(started)
                 continue  # what stands now counts, not what stood before the call
             everything = Opened(held={**opened.held, **live}, key=opened.key)
             return release_stored(exchange, caller, situation, permit, everything, now)
@@ -119,13 +121,27 @@ def _fail(exchange: "Exchange", situation: Situation, error: ProviderError, now:
     return Failed(request_id=stored.id, provider=provider, code=error.code)
 
 
-def send_again(exchange: "Exchange", caller: Caller, situation: Situation, now: datetime) -> Answered:
-    """Deliver a disclosure once more, with values fetched anew where they are live."""
+def _since(started: float) -> timedelta:
+    return timedelta(milliseconds=int((time.monotonic() - started) * 1000))
+
+
+def send_again(exchange: "Exchange", caller: Caller, situation: Situation, now: datetime) -> Answered | Failed:
+    """Deliver a disclosure once more, with values fetched anew where they are live.
+
+    Raises:
+        RequestNotReadyError: it can no longer be sent again; no provider is asked then.
+    """
     with exchange.database.read() as connection:
         earlier = store.find_disclosure(connection, situation.stored.id)
     assert earlier is not None  # released and disclosed in one commit
+    require_repeatable(exchange, situation, earlier, now)
     permit = permit_again(earlier, situation)
     live: Mapping[str, HeldValue] = {}
     if needs_provider(situation.ground, permit):
-        live = fetch(exchange, situation, permit, now)
+        started = time.monotonic()
+        try:
+            live = fetch(exchange, situation, permit, now)
+        except ProviderError as exc:
+            return _fail(exchange, situation, exc, now)
+        now += _since(started)
     return redeliver(exchange, caller, situation, earlier, live, now)
