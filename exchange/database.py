@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from exchange.errors import DatabaseError
 
@@ -48,8 +48,10 @@ class Database:
         )
         driver = self.engine.dialect.dbapi
         assert driver is not None  # create_engine has loaded it
-        # Raised by SQLAlchemy, or by the driver itself where a prepared statement ran on its cursor.
-        self._driver_errors = (OperationalError, InterfaceError, driver.OperationalError, driver.InterfaceError)
+        # Raised by SQLAlchemy, or by the driver itself where a prepared statement ran on its cursor. The internal one
+        # is what psycopg says of a PostgreSQL that can only be read, such as a standby.
+        own = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
+        self._driver_errors = (OperationalError, InterfaceError, InternalError, *own)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

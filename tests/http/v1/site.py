@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from ipaddress import ip_network
 
 from flask import Flask
@@ -98,9 +97,9 @@ def plain(lines):
     return [{"name": one["name"], "form": one.get("form", "value")} for one in lines]
 
 
-def open_site(folder, url, *, clock=None, live_clock=False, limits=None):
-    """Build it on a migrated, empty database. ``live_clock``: live providers on this machine may be called."""
-    house = build(folder, url, clock=clock)
+def open_site(folder, url, *, limits=None):
+    """Build it on a migrated, empty database. Live providers on this machine may be called."""
+    house = build(folder, url)
     provider = Provider(house.clock)
     services = house.services
     config = replace(
@@ -123,9 +122,4 @@ def open_site(folder, url, *, clock=None, live_clock=False, limits=None):
     return Site(house=house, app=create_api_app(house.services), provider=provider)
 
 
-def whole_second():
-    """This second: where a real live provider answers, its clock and ours must agree."""
-    return datetime.now(UTC).replace(microsecond=0)
-
-
-__all__ = ["ANNA", "BEN", "HOUSING", "LINES", "NAME", "NOBODY", "Site", "asked", "open_site", "plain", "whole_second"]
+__all__ = ["ANNA", "BEN", "HOUSING", "LINES", "NAME", "NOBODY", "Site", "asked", "open_site", "plain"]
