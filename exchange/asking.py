@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -244,6 +244,17 @@ def nobody(exchange: "Exchange") -> tuple[UUID, UUID]:
     return UUID(bytes=random_bytes(16), version=4), exchange.installation.operator_ref
 
 
+def owner_now(exchange: "Exchange", uow: "UnitOfWork", stored: Any) -> tuple[UUID | None, UUID]:
+    """Whose history an entry about a stored request stands in, and whose key seals it, as things are now.
+
+    Holds the person first: the order of locks of every permission. Erased since: nobody's history, the operator's key.
+    """
+    store.hold_person(uow.connection, stored.subject_ref)
+    if store.subject_has_key(uow.connection, stored.sealed_by):
+        return stored.subject_ref, stored.sealed_by
+    return None, exchange.installation.operator_ref
+
+
 def record_denial(
     uow: "UnitOfWork",
     caller: Caller,
@@ -252,7 +263,7 @@ def record_denial(
     request: AttributeRequest,
     *,
     request_id: UUID,
-    subject_ref: UUID,
+    subject_ref: UUID | None,
     sealed_by: UUID,
 ) -> None:
     """The audit entry of a refusal, in the person's own history where there is a person."""

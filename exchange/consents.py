@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 
 from consent import store as consent_store
-from consent.errors import UnknownConsentError
+from consent.errors import ScopeError, UnknownConsentError
 from consent.events import ConsentEvent
 from consent.ledger import ConsentLedger
 from consent.model import Actor, ActorKind, ConsentTerms, Manner, Method
@@ -107,9 +107,12 @@ def _check_notice(
     ledger: ConsentLedger, row: Row[Any], agreement: Agreement, language: str, notice_version: str
 ) -> None:
     """The ledger records what the person was shown, so it must be something that was offered."""
-    offered = ledger.record(row.consent_id).terms.notice_version
+    _require_notice(agreement, language, notice_version, offered=ledger.record(row.consent_id).terms.notice_version)
+
+
+def _require_notice(agreement: Agreement, language: str, notice_version: str, *, offered: str) -> None:
     if notice_version != offered:
-        raise NoticeError(f"the request was made with notice version {offered}")
+        raise NoticeError(f"the notice that was offered is version {offered}")
     if language not in agreement.notice.texts:
         raise NoticeError(f"the notice exists in: {', '.join(sorted(agreement.notice.texts))}")
 
@@ -176,7 +179,8 @@ def renew(
     Raises:
         UnknownConsentError: no such consent of this person.
         AgreementNotInForceError: there is nothing to renew it under.
-        ScopeError: what was allowed is no longer part of the agreement.
+        ScopeError: nothing of what was allowed is part of the agreement any more.
+        NoticeError: another notice than the agreement's present one.
     """
     access.admit_citizen(exchange, citizen, now)
     with exchange.unit_of_work(now) as uow:
@@ -185,7 +189,12 @@ def renew(
         agreement = agreement_by_id(uow.connection, row.agreement_id)
         if not agreement.is_in_force(now):
             raise AgreementNotInForceError(f"agreement {agreement.code} is not in force")
+        _require_notice(agreement, language, notice_version, offered=agreement.notice.version)
         kept = [line for line in agreement.lines if row.scope.covers(line.name, line.form)]
+        if not kept:
+            raise ScopeError("nothing of what was allowed is part of the agreement any more")
+        old = _ledger(uow).record(consent_id, subject_ref=citizen.subject_ref)
+        limits = [uses for uses in (old.uses, agreement.max_uses) if uses is not None]
         terms = ConsentTerms(
             subject_ref=citizen.subject_ref,
             agreement_id=agreement.id,
@@ -196,8 +205,9 @@ def renew(
                 ScopedAttribute(name=line.name, form=line.form, required=line.required) for line in kept
             ),
             valid_from=now,
-            valid_until=agreement.longest_until(now),
-            uses=agreement.max_uses,
+            # As before means: no longer and no oftener than the person allowed then.
+            valid_until=min(agreement.longest_until(now), now + (old.valid_until - old.valid_from)),
+            uses=min(limits) if limits else None,
             notice_version=agreement.notice.version,
             language=language,
             legal_basis=agreement.legal_basis,

@@ -12,9 +12,9 @@ answer (invariant 6).
  5. the agreement is the caller's, in force, for this purpose, on a legal basis that the purpose admits
  6. each line stands in the agreement, in exactly this form
  7. the person can be served at all
- 8. nobody learns the whereabouts of a protected person
- 9. by law nobody is asked: steps 10 and 11 are only for consent
-10. a consent is in force; else the person is asked, unless the person said no lately
+ 8. by law nobody is asked: steps 9 and 11 are only for consent
+ 9. a consent is in force; else the person is asked, unless the person said no lately
+10. nobody learns the whereabouts of a protected person
 11. each line stands in the consent, in exactly this form (invariant 3); optional ones outside are left out
 12. no weaker form is answered so often that the answers together would yield the value
 13. permitted: what is left
@@ -189,20 +189,21 @@ def decide(question: Question, now: datetime) -> Decision:
             return Deny(reason=DenyReason.NOT_SERVED)
         return NeedsConsent(lines=lines, answerable=False)
     # Step 8.
+    consent = None
+    if agreement.legal_basis.asks_subject:
+        # Step 9.
+        standing = _standing_consent(question, agreement, lines, now)
+        if not isinstance(standing, ConsentState):
+            return standing
+        consent = standing
+    # Step 10. After the consent: before it, a protected person must look like any other who is asked.
     kept: Lines = lines
     withheld: Lines = ()
     if subject.status is SubjectStatus.PROTECTED:
         kept, withheld = _split(lines, lambda line: not question.catalogue.attribute(line.name).whereabouts)
     if _too_little(kept, withheld):
         return Deny(reason=DenyReason.PROTECTED_ADDRESS, lines=withheld)
-    # Step 9.
-    consent = None
-    if agreement.legal_basis.asks_subject:
-        # Step 10.
-        standing = _standing_consent(question, agreement, kept, now)
-        if not isinstance(standing, ConsentState):
-            return standing
-        consent = standing
+    if consent is not None:
         # Step 11.
         granted = consent.scope.keys
         kept, outside = _split(kept, lambda line: (line.name, line.form) in granted)
@@ -298,7 +299,7 @@ def _fault_of_the_line(line: RequestedAttribute, catalogue: Catalogue) -> DenyRe
 def _standing_consent(
     question: Question, agreement: Agreement, lines: Lines, now: datetime
 ) -> ConsentState | NeedsConsent | Deny:
-    """Step 10: the consent in force, or what to do without one."""
+    """Step 9: the consent in force, or what to do without one."""
     consent = question.consent
     # A permission that has run out by the clock is none, whatever its row still says (invariant 4).
     if consent is not None and now < consent.valid_until and consent.uses_left != 0:

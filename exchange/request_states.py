@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
+from consent import store as consent_store
 from consent.errors import IllegalTransitionError
 from consent.ledger import ConsentLedger
 from consent.model import Actor, ActorKind, ConsentStatus
@@ -94,9 +95,12 @@ def cancel(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime
     """
     live = access.admit(exchange, caller, now)
     with exchange.unit_of_work(now) as uow:
-        stored = store.find_request(uow.connection, request_id, client_id=caller.client_id, lock=True)
+        stored = store.find_request(uow.connection, request_id, client_id=caller.client_id)
         if stored is None:
             raise UnknownRequestError(f"no request {request_id}")
+        store.hold_person(uow.connection, stored.subject_ref)
+        if stored.consent_id is not None:
+            consent_store.lock(uow.connection, stored.consent_id)
         moved = store.settle_request(
             uow.connection,
             request_id,
@@ -152,6 +156,7 @@ def acknowledge(exchange: "Exchange", caller: Caller, request_id: UUID, now: dat
         stored = store.find_request(uow.connection, request_id, client_id=caller.client_id)
         if stored is None:
             raise UnknownRequestError(f"no request {request_id}")
+        store.hold_person(uow.connection, stored.subject_ref)
         disclosure = store.find_disclosure(uow.connection, request_id)
         if disclosure is None:
             raise RequestNotReadyError(f"request {request_id} was not answered")

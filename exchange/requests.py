@@ -23,7 +23,7 @@ from exchange.errors import (
 from exchange.ground import Ground, read_for
 from exchange.model import AttributeRequest, Caller, RequestStatus
 from exchange.outcomes import Answered, Outcome, Repeated, Waiting
-from exchange.policy import Deny, NeedsConsent, Permit, decide
+from exchange.policy import Deny, DenyReason, NeedsConsent, Permit, decide
 from exchange.release import GroundMovedError, insert_request, prepare_release, release, sealed_details, take_proof
 from exchange.settling import answered, refuse_stored, release_stored
 from exchange.situations import COLLECTABLE, needs_provider, situation_of
@@ -111,10 +111,14 @@ def collect(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetim
                 return send_again(exchange, caller, situation, now)
             if situation.stored.status not in COLLECTABLE:
                 raise RequestNotReadyError(f"request {request_id} ended without an answer")
+            if now >= situation.stored.expires_at:
+                raise RequestNotReadyError(f"request {request_id} has lapsed")
+            if situation.was_refused:
+                # The person said no to this very question, whatever was allowed elsewhere since.
+                deny = Deny(reason=DenyReason.CONSENT_NOT_IN_FORCE)
+                return refuse_stored(exchange, caller, situation, deny, now)
             match situation.decision:
                 case NeedsConsent():
-                    if now >= situation.stored.expires_at:
-                        raise RequestNotReadyError(f"request {request_id} has lapsed")
                     return Waiting(request_id=request_id, expires_at=situation.stored.expires_at)
                 case Deny():
                     return refuse_stored(exchange, caller, situation, situation.decision, now)

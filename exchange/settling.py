@@ -10,9 +10,11 @@ from consent import store as consent_store
 from consent.model import ConsentStatus
 from crypto import canonical
 from exchange import store
-from exchange.asking import Opened, open_vault, record_denial
+from exchange.asking import Opened, open_vault, owner_now, record_denial
 from exchange.errors import RequestNotReadyError
 from exchange.events import EventType
+from exchange.forms import parse_form
+from exchange.ground import Ground
 from exchange.model import Caller, HeldValue, RequestStatus, SubjectStatus
 from exchange.outcomes import Answered, Refused
 from exchange.policy import Deny, DenyReason, Permit
@@ -45,6 +47,8 @@ def release_stored(
     )
     with exchange.unit_of_work(now) as uow:
         values = {"settled_at": now, "consent_id": permit.consent_id or situation.stored.consent_id}
+        # The person before the request: the order in which an erasure takes them.
+        store.hold_person(uow.connection, situation.stored.subject_ref)
         if not store.settle_request(
             uow.connection, request_id, status=RequestStatus.RELEASED, expected=COLLECTABLE, values=values
         ):
@@ -70,6 +74,7 @@ def refuse_stored(exchange: "Exchange", caller: Caller, situation: Situation, de
     stored = situation.stored
     final = deny.reason not in _PASSING
     with exchange.unit_of_work(now) as uow:
+        subject_ref, sealed_by = owner_now(exchange, uow, stored)
         if final and not store.settle_request(
             uow.connection, stored.id, status=RequestStatus.DENIED, expected=COLLECTABLE, values={"settled_at": now}
         ):
@@ -81,8 +86,8 @@ def refuse_stored(exchange: "Exchange", caller: Caller, situation: Situation, de
             deny,
             situation.request,
             request_id=stored.id,
-            subject_ref=stored.subject_ref,
-            sealed_by=stored.sealed_by,
+            subject_ref=subject_ref,
+            sealed_by=sealed_by,
         )
         uow.commit()
     return Refused(request_id=stored.id, reason=deny.reason)
@@ -109,13 +114,28 @@ def require_repeatable(exchange: "Exchange", situation: Situation, earlier: Row[
     stored, ground = situation.stored, situation.ground
     if earlier.acknowledged_at is not None or now >= earlier.at + exchange.settings.redelivery_window:
         raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
-    # Whoever was declared dead, protected or erased since gets no second delivery (policy steps 7 and 8).
-    if ground.subject is None or ground.subject.status is not SubjectStatus.ACTIVE:
-        raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
     assert ground.agreement is not None  # a stored request has one
+    if not _may_go_out_again(ground, permit_again(earlier, situation)):
+        raise RequestNotReadyError(f"request {stored.id} was answered; the answer can no longer be sent again")
     with exchange.database.read() as connection:
         if not _still_permitted(connection, earlier, now) or not ground.agreement.is_in_force(now):
             raise RequestNotReadyError(f"request {stored.id} was answered; the permission has ended since")
+
+
+def _may_go_out_again(ground: Ground, permit: Permit) -> bool:
+    """Steps 6 to 8 of the decision, for lines that went out before: agreement, catalogue and person as they are now."""
+    agreement, catalogue = ground.agreement, ground.catalogue
+    if agreement is None or ground.subject is None:
+        return False
+    known = all(
+        (line.name, line.form) in agreement.keys
+        and line.name in catalogue.attributes
+        and catalogue.attribute(line.name).admits(parse_form(line.form))
+        for line in permit.lines
+    )
+    if ground.subject.status is SubjectStatus.PROTECTED:
+        return known and not any(catalogue.attribute(line.name).whereabouts for line in permit.lines)
+    return known and ground.subject.status is SubjectStatus.ACTIVE
 
 
 def redeliver(
@@ -146,6 +166,7 @@ def redeliver(
         now=now,
         event_type=EventType.ATTRIBUTE_REDELIVERED,
         disclosure_id=earlier.id,
+        today=earlier.at.date(),  # an age is told as of the day of the disclosure, not anew
     )
     agreement = ground.agreement
     assert agreement is not None  # a stored request has one

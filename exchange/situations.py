@@ -33,6 +33,7 @@ class Situation:
     ground: Ground
     decision: Decision
     opened: Opened | None
+    was_refused: bool
 
 
 def situation_of(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime) -> Situation:
@@ -48,7 +49,15 @@ def situation_of(exchange: "Exchange", caller: Caller, request_id: UUID, now: da
         request = _stored_request(exchange, connection, stored, lines, ground.agreement.code)
         decision = decide(question(connection, ground, request, caller.scopes, now), now)
         opened = open_vault(exchange, connection, ground, decision)
-    return Situation(stored=stored, request=request, ground=ground, decision=decision, opened=opened)
+        asked = None if stored.consent_id is None else store.consent_status(connection, stored.consent_id)
+    return Situation(
+        stored=stored,
+        request=request,
+        ground=ground,
+        decision=decision,
+        opened=opened,
+        was_refused=asked is not None and asked.status == "REFUSED",
+    )
 
 
 def details_of(exchange: "Exchange", connection: Connection, stored: Row[Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange import store
-from exchange.asking import Opened, attempt_facts
+from exchange.asking import Opened, attempt_facts, owner_now
 from exchange.errors import ContentionError, ProviderError, RequestNotReadyError
 from exchange.events import Event, EventType
 from exchange.events import Outcome as PublicOutcome
@@ -40,6 +40,7 @@ def mark_taken(exchange: "Exchange", caller: Caller, situation: Situation, now: 
     """The first transaction of a request that waited: on record before its provider is asked."""
     stored = situation.stored
     with exchange.unit_of_work(now) as uow:
+        store.hold_person(uow.connection, stored.subject_ref)
         if not store.settle_request(
             uow.connection, stored.id, status=RequestStatus.TAKEN, expected=COLLECTABLE, values={}
         ):
@@ -103,6 +104,7 @@ def _fail(exchange: "Exchange", situation: Situation, error: ProviderError, now:
     stored = situation.stored
     provider = error.provider or "unknown"
     with exchange.unit_of_work(now) as uow:
+        subject_ref, sealed_by = owner_now(exchange, uow, stored)
         store.settle_request(
             uow.connection, stored.id, status=RequestStatus.FAILED, expected=COLLECTABLE, values={"settled_at": now}
         )
@@ -114,8 +116,9 @@ def _fail(exchange: "Exchange", situation: Situation, error: ProviderError, now:
                 purpose=stored.purpose,
                 request=stored.id,
                 detail={"provider": provider, "reason": error.code},
-                subject_ref=stored.subject_ref,
-            )
+                subject_ref=subject_ref,
+            ),
+            sealed_by=sealed_by,
         )
         uow.commit()
     return Failed(request_id=stored.id, provider=provider, code=error.code)

@@ -69,19 +69,17 @@ def test_rows_are_neither_changed_nor_removed(database, filled, table):
         assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == 1
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has no TRUNCATE
 @pytest.mark.parametrize("table", [consent_event, audit_leaf, audit_tile, audit_checkpoint], ids=str)
 def test_postgresql_does_not_truncate(database, filled, table):
-    if database.is_sqlite:
-        pytest.skip("SQLite has no TRUNCATE")
     refused(database, sa.text(f"TRUNCATE {table.name}"))
     refused(database, sa.text("TRUNCATE consent CASCADE") if table is consent_event else sa.delete(table))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL has no REPLACE
 @pytest.mark.parametrize("table", [consent_event, audit_leaf, audit_tile, audit_checkpoint], ids=str)
 def test_sqlite_does_not_replace(database, filled, table):
     """REPLACE removes the row in its way without asking the delete trigger."""
-    if not database.is_sqlite:
-        pytest.skip("PostgreSQL has no REPLACE")
     values, changes = filled[table]
     for change in changes:
         refused(database, sa.insert(table).prefix_with("OR REPLACE").values(values | change))

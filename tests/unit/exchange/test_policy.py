@@ -234,9 +234,11 @@ def test_a_protected_persons_address_is_left_out_where_it_is_optional():
     assert decision == Permit(lines=(INCOME,), left_out=(optional(ADDRESS),), consent_id=CONSENT, consent_version=2)
 
 
-def test_a_protected_person_is_not_asked_for_the_address():
-    decision = decide(a_question(INCOME, optional(ADDRESS), subject=PROTECTED, consent=None), NOW)
-    assert decision == NeedsConsent(lines=(INCOME,))
+@pytest.mark.invariant(6)
+@pytest.mark.parametrize("lines", [(INCOME, optional(ADDRESS)), (ADDRESS,)], ids=["optional", "required"])
+def test_before_a_consent_a_protected_person_looks_like_any_other(lines):
+    asked = [decide(a_question(*lines, subject=who, consent=None), NOW) for who in (PROTECTED, a_question().subject)]
+    assert asked == [NeedsConsent(lines=lines)] * 2
 
 
 def test_by_law_nobody_is_asked():
