@@ -168,7 +168,7 @@ def test_the_log_tells_what_was_answered_and_not_about_whom(provider, client):
         post(provider.app(clock=lambda: NOW).test_client(), query(provider).body)
     assert [one["event"] for one in logs] == ["query answered", "query refused", "query failed"]
     assert logs[0]["attributes"] == {"vehicle_count": "present", "vehicle_plate": "present"}
-    assert not any(text in json.dumps(logs) for text in ("VAL", "val1", "42", "person_id"))
+    assert not any(text in json.dumps(logs) for text in ("VAL", "val1", '"42"', "person_id"))
 
 
 def test_a_registry_that_is_gone_is_503(provider, client):

@@ -191,24 +191,6 @@ def test_an_expired_consent_needs_no_job_to_stop(house: House, client):
     assert isinstance(house.ask(client, lines=NAME), Waiting)
 
 
-def test_a_renewal_is_a_new_record_that_supersedes(house: House, client):
-    decided = house.consented(client)
-    renewed = consents.renew(
-        house.exchange,
-        house.citizen(ANNA),
-        decided.consent_id,
-        language="en",
-        notice_version="2026-1",
-        now=house.clock(),
-    )
-    assert renewed.consent_id != decided.consent_id
-    own = {
-        one.record.id: one.status for one in citizen_views.list_own(house.exchange, house.citizen(ANNA), house.clock())
-    }
-    assert own == {decided.consent_id: "SUPERSEDED", renewed.consent_id: "GIVEN"}
-    assert isinstance(house.ask(client, lines=NAME), Answered)
-
-
 def test_an_undecided_request_lapses(house: House, client):
     waiting = house.ask(client)
     house.clock.move(days=15)
@@ -357,38 +339,6 @@ def test_a_weaker_form_tells_nothing_about_the_dates_of_the_value(house: House, 
     name, adult = house.open_answer(client, house.ask(client, lines=lines))["attributes"]
     assert name["last_updated"] == "2026-01-15"
     assert "last_updated" not in adult
-
-
-def test_a_renewal_allows_no_more_than_the_person_allowed_before(house: House, client):
-    decided = house.consented(client, uses=1, valid_until=house.clock() + timedelta(hours=1))
-    house.ask(client, lines=NAME)
-    renewed = consents.renew(
-        house.exchange,
-        house.citizen(ANNA),
-        decided.consent_id,
-        language="en",
-        notice_version="2026-1",
-        now=house.clock(),
-    )
-    own = {
-        one.record.id: one.record for one in citizen_views.list_own(house.exchange, house.citizen(ANNA), house.clock())
-    }
-    assert own[renewed.consent_id].uses_left == 1
-    assert own[renewed.consent_id].valid_until == house.clock() + timedelta(hours=1)
-
-
-def test_a_renewal_names_the_notice_that_is_offered_now(house: House, client):
-    decided = house.consented(client)
-    for language, version in (("xx", "2026-1"), ("en", "1999-never")):
-        with pytest.raises(NoticeError):
-            consents.renew(
-                house.exchange,
-                house.citizen(ANNA),
-                decided.consent_id,
-                language=language,
-                notice_version=version,
-                now=house.clock(),
-            )
 
 
 def test_a_question_that_was_refused_is_not_answered_under_another_permission(house: House, client):

@@ -1,4 +1,4 @@
-"""Locks are taken in one order: subject, consent, request, counters. Two who meet never wait for each other for ever."""
+"""Locks are taken in one order: subject, consent, request, counters. Two who meet never wait for ever."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
