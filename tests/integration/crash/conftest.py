@@ -8,9 +8,11 @@ from tests.integration.crash.registry import VehicleRegistry
 
 
 @pytest.fixture
-def site(tmp_path, database_url):
-    """Impatient with its live providers, and never giving up on them."""
-    limits = LiveLimits(connect_seconds=1.0, read_seconds=0.4, total_seconds=0.8, failures=100)
+def site(request, tmp_path, database_url):
+    """Never gives up on its live providers; patient with them, but where a test is about a slow one."""
+    called = getattr(request.node, "callspec", None)
+    seconds = 0.3 if called is not None and called.params.get("fault") == "slow" else 30.0
+    limits = LiveLimits(connect_seconds=30.0, read_seconds=seconds, total_seconds=2 * seconds, failures=100)
     opened = open_site(tmp_path, database_url, limits=limits)
     yield opened
     opened.close()

@@ -87,7 +87,10 @@ def test_a_failure_is_told_and_on_record_and_the_answer_comes_later(site, regist
 
     registry.mode = "good"
     with registry.serving():
-        assert plate_in(parking, parking.collect(request_id)) == PLATE
+        answer = parking.collect(request_id)
+        while fault == "slow" and answer.status_code == 503:  # a busy machine is slow by itself
+            answer = parking.collect(request_id)
+        assert plate_in(parking, answer) == PLATE
     assert parking.state(request_id).json["state"] == "released"
 
 
