@@ -124,6 +124,10 @@ class Config:
     public_url: Annotated[str, Setting(_url, "address under which others reach us; issuer of our tokens")]
     database_url: Annotated[str, Setting(_database_url, "sqlite:///path or postgresql+psycopg://user@host/name")]
     database_password_file: Annotated[Path | None, Setting(Path, "file with the database password")] = None
+    log_database_url: Annotated[
+        str | None, Setting(_database_url, "the same database under the sequencer's own role; default: database_url")
+    ] = None
+    log_database_password_file: Annotated[Path | None, Setting(Path, "file with that role's password")] = None
     web_keyset_file: Annotated[Path | None, Setting(Path, "sealed keys of the web workers")] = None
     web_root_key_file: Annotated[Path | None, Setting(Path, "32 bytes that open web_keyset_file")] = None
     log_keyset_file: Annotated[Path | None, Setting(Path, "sealed keys of the log's sequencer")] = None
@@ -135,6 +139,18 @@ class Config:
     log_origin: Annotated[
         str | None, Setting(str, "name of the log, fixed by `cdx init`; default: host of public_url, then /audit")
     ] = None
+    journal_dir: Annotated[
+        Path | None, Setting(Path, "folder on another site for what a restore must know: withdrawals, erasures, ends")
+    ] = None
+    witness_policy_file: Annotated[
+        Path | None, Setting(Path, "C2SP tlog-policy: witnesses of the log, their addresses, and how many must cosign")
+    ] = None
+    witness_every_seconds: Annotated[
+        int, Setting(_count(1, 3600), "how often witnesses are asked to cosign; also when nothing happened")
+    ] = 10
+    max_unwitnessed_seconds: Annotated[
+        int, Setting(_count(10, 7 * 86_400), "releases wait when the newest cosigned checkpoint is older than this")
+    ] = 14_400
     listen: Annotated[str, Setting(_listen, "host:port on which `cdx serve` listens")] = "127.0.0.1:8000"
     workers: Annotated[int, Setting(_count(1, 256), "web processes")] = 2
     threads: Annotated[int, Setting(_count(1, 256), "threads in each web process")] = 4

@@ -9,15 +9,18 @@ UNAUDITED_TABLES = frozenset(
     {
         "access_token",
         "audit_checkpoint",
+        "audit_cosigned",
         "audit_head",
         "audit_leaf",
         "audit_opening",
+        "audit_origin",
         "audit_outbox",
         "audit_subject_entry",
         "audit_tile",
         "form_use",
         "idempotency",
         "import_progress",
+        "journal",
         "pseudonym",
         "single_use",
     }

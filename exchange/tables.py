@@ -31,6 +31,7 @@ installation = Table(  # one row: who we are
     Column("origin", String(255), nullable=False),  # the audit log's origin line
     Column("operator_ref", Uuid, nullable=False),  # key owner for facts about nobody
     Column("created_at", Instant, nullable=False),
+    Column("configuration_digest", String(64)),  # of the settings that the last entry about them told of
 )
 
 agency = Table(
@@ -267,4 +268,12 @@ import_progress = Table(  # where an interrupted ``cdx subjects import`` goes on
     Column("imported", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
     Column("updated_at", Instant, nullable=False),
+)
+
+journal = Table(  # what must not come back with an older database; the worker moves it to files elsewhere
+    "journal",
+    metadata,
+    Column("id", Uuid, primary_key=True),  # entry id
+    Column("at", Instant, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # canonical JSON: kind and references
 )

@@ -44,6 +44,7 @@ class LineRow:
     entry_id: UUID
     subject_ref: UUID
     at: datetime
+    visible_from: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +158,7 @@ class Companions:
     def lines(self) -> list[LineRow]:
         """Their lines in people's histories."""
         line = audit_subject_entry.c
-        rows = self._beside(line.entry_id, line.entry_id, line.subject_ref, line.at)
+        rows = self._beside(line.entry_id, line.entry_id, line.subject_ref, line.at, line.visible_from)
         return [LineRow(**row) for row in rows.mappings()]
 
     def consent_events(self) -> list[ConsentEventRow]:

@@ -10,7 +10,7 @@ from crypto.errors import MalformedError
 from crypto.merkle import EMPTY_ROOT, HASH_BYTES, Frontier
 from exchange.audit import store
 from exchange.audit.edge import pack_state
-from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow
+from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, OriginRow
 from exchange.audit.tiles import TILE_WIDTH, encode_bundle
 from exchange.errors import InconsistentLogError, UnknownEntryError
 
@@ -35,6 +35,7 @@ def create(connection: Connection, *, origin: str, now: datetime) -> None:
         raise InconsistentLogError("there is a log here already")
     state = pack_state(0, Frontier())
     store.create_head(connection, HeadRow(origin=origin, size=0, root=EMPTY_ROOT, state=state, updated_at=now))
+    store.insert_origin(connection, OriginRow(generation=1, origin=origin, first_size=0, opened_at=now))
 
 
 def size(connection: Connection) -> int:

@@ -57,6 +57,16 @@ class CheckpointRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OriginRow:
+    """A name that the log has had: checkpoints of more than ``first_size`` entries bear it, up to the next one."""
+
+    generation: int
+    origin: str
+    first_size: int
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRow:
     """A line of a person's history; ``seq`` is None while the entry waits, ``opening`` when there is none (any more).
 

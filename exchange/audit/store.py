@@ -13,12 +13,13 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 from sqlalchemy.exc import IntegrityError
 
 from exchange.audit.entry import PreparedEntry, to_millis
-from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, OutboxRow, TileRow
+from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, OriginRow, OutboxRow, TileRow
 from exchange.audit.tables import (
     audit_checkpoint,
     audit_head,
     audit_leaf,
     audit_opening,
+    audit_origin,
     audit_outbox,
     audit_subject_entry,
     audit_tile,
@@ -134,6 +135,24 @@ def swap_head(connection: Connection, old: HeadRow, new: HeadRow) -> bool:
         .values(size=new.size, root=new.root, frontier=new.state, updated_at=new.updated_at)
     )
     return done.rowcount == 1
+
+
+def insert_origin(connection: Connection, row: OriginRow) -> None:
+    """Note a name of the log."""
+    connection.execute(
+        insert(audit_origin).values(
+            generation=row.generation, origin=row.origin, first_size=row.first_size, opened_at=row.opened_at
+        )
+    )
+
+
+def origins(connection: Connection) -> list[OriginRow]:
+    """All names that the log has had, in order."""
+    origin = audit_origin.c
+    rows = connection.execute(
+        select(origin.generation, origin.origin, origin.first_size, origin.opened_at).order_by(origin.generation)
+    )
+    return [OriginRow(**row) for row in rows.mappings()]
 
 
 # --- leaves -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Tables of the audit log. Outbox rows wait to be sequenced; leaves, full tiles and checkpoints are written once.
+"""Tables of the audit log. Outbox rows wait to be sequenced; leaves, full tiles, checkpoints, origins are written once.
 
 Only ``exchange.audit.store`` reads or writes these.
 """
@@ -71,6 +71,24 @@ audit_checkpoint = Table(
     Column("signed_at", Instant, nullable=False),
 )
 
+audit_cosigned = Table(  # checkpoints that enough witnesses have cosigned, with their cosignatures
+    "audit_cosigned",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+    Column("cosigned_at", Instant, nullable=False),  # when that was last asked of the witnesses, by our clock
+)
+
+audit_origin = Table(  # the names that the log has had: a restore continues the tree under a new one
+    "audit_origin",
+    metadata,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("origin", String(255), nullable=False),
+    Column("first_size", BigInteger, nullable=False),  # checkpoints larger than this bear the name
+    Column("opened_at", Instant, nullable=False),
+    UniqueConstraint("origin"),
+)
+
 audit_opening = Table(  # sealed openings of an entry's commitments, one row per person concerned
     "audit_opening",
     metadata,
@@ -85,5 +103,6 @@ audit_subject_entry = Table(  # a citizen's own history; outside the log, delete
     Column("subject_ref", Uuid, primary_key=True),
     Column("entry_id", Uuid, primary_key=True),
     Column("at", Instant, nullable=False),
+    Column("visible_from", Instant),  # hidden from the person until then (GDPR art. 23); usually empty
     Index("ix_audit_subject_entry_at", "subject_ref", "at"),
 )

@@ -95,8 +95,8 @@ class Facts:
             self.report.fault(f"audit_opening: that of entry {entry.id} (owner {row.owner_ref}): {exc}")
             return
         self.opened += 1
-        expected = [] if openings.subject_ref is None else [(openings.subject_ref, entry.at)]
-        if [(line.subject_ref, line.at) for line in lines] != expected:
+        expected = [] if openings.subject_ref is None else [(openings.subject_ref, entry.at, None)]
+        if [(line.subject_ref, line.at, line.visible_from) for line in lines] != expected:
             self.report.fault(f"audit_subject_entry: the history lines of entry {entry.id} are not what was written")
         facts = openings.values()
         self._check_consent_event(entry, facts.get(CONSENT_EVENT), events)

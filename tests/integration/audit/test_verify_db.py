@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -123,6 +123,8 @@ def flip(value: Any) -> Any:
             return value[:-2] + chr(ord(value[-2]) ^ 1) + value[-1]
         case datetime():
             return value + timedelta(milliseconds=1)
+        case None:
+            return datetime(2030, 1, 1, tzinfo=UTC)
         case UUID():
             return UUID(int=value.int ^ 1)
         case _:
