@@ -76,6 +76,14 @@ class Prepared:
         if compiled.table is not None:
             note_change(connection, compiled.table)
 
+    def execute_rows(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
+        """Run once for each row, whose values are in the driver's own types and in the order of the columns."""
+        compiled = self._for(connection.dialect)
+        cursor = _driver(connection).cursor()
+        cursor.executemany(compiled.sql, rows)
+        if compiled.table is not None:
+            note_change(connection, compiled.table)
+
     def _for(self, dialect: Dialect) -> _Compiled:
         known = self._compiled.get(dialect.name)
         if known is None:

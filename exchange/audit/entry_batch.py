@@ -33,6 +33,22 @@ _MEMBERS = re.compile(
 ).fullmatch
 
 
+_COLUMNS = re.compile(
+    rb'\{"id":"([^"]{36})","n":"[^"]{22}","org":"([^"]+)",.+,"ts":([0-9]+),"typ":"([^"]+)","v":1\}', re.DOTALL
+).fullmatch
+
+
+def columns_of(body: bytes) -> tuple[str, str, str, str]:
+    """Id, org, time in milliseconds and type of an entry that is known to be well formed."""
+    match = _COLUMNS(body)
+    if match is not None:
+        entry_id, org, millis, kind = match.groups()
+    else:  # it begins with public details
+        members = match_entry(body)
+        entry_id, org, millis, kind = members["id"], members["org"], members["ts"], members["typ"]
+    return entry_id.decode(), org.decode(), millis.decode(), kind.decode()
+
+
 def malformed_entries(bodies: Sequence[bytes]) -> list[tuple[int, str]]:
     """The positions of entries that are not in the one allowed form, and what is wrong with each."""
     found = [_MEMBERS(body) if len(body) <= MAX_BODY else None for body in bodies]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -12,6 +13,27 @@ class OutboxRow:
     id: UUID
     body: bytes = field(repr=False)
     accepted_at: datetime
+
+
+class WaitingEntry(NamedTuple):
+    """An entry that a round takes. As the driver gives it: a round of a thousand has no time for objects of our own."""
+
+    id: Any
+    """UUID, or its 32 hexadecimal digits on SQLite."""
+    body: bytes
+    accepted_at: int
+    """Milliseconds since 1970."""
+
+
+class NewLeaf(NamedTuple):
+    """A leaf that a round writes: the columns of ``audit_leaf``, as the driver takes them."""
+
+    seq: int
+    id: Any
+    body: bytes
+    type: str
+    org: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,13 +19,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from crypto.checkpoint import Checkpoint, NoteSigner, NoteVerifier, format_checkpoint, sign_note
-from crypto.errors import MalformedError
 from crypto.merkle import hash_leaf
 from exchange.audit import store
 from exchange.audit.edge import TileWrite, pack_state
-from exchange.audit.entry import match_entry, to_millis
+from exchange.audit.entry_batch import columns_of, malformed_entries
 from exchange.audit.restart import LogState, load_state
-from exchange.audit.rows import CheckpointRow, HeadRow, LeafRow, OutboxRow, TileRow
+from exchange.audit.rows import CheckpointRow, HeadRow, NewLeaf, TileRow, WaitingEntry
 from exchange.database import Database
 from exchange.errors import DatabaseError, InconsistentLogError
 
@@ -166,9 +165,8 @@ class Sequencer:
             raise InconsistentLogError(f"the log here is {head.origin!r}, not {self._origin!r}")
         return head
 
-    def _append(self, connection: Connection, known: LogState, rows: list[OutboxRow], now: datetime) -> LogState:
-        rows.sort(key=lambda row: (row.accepted_at, row.id))
-        leaves = [_leaf(row, seq) for seq, row in enumerate(rows, start=known.head.size)]
+    def _append(self, connection: Connection, known: LogState, rows: list[WaitingEntry], now: datetime) -> LogState:
+        leaves = _leaves(rows, known.head.size)
         edge = known.edge.copy()
         writes = edge.extend([hash_leaf(leaf.body) for leaf in leaves])
         # From here to the commit every step is in one transaction: a crash at any of them leaves what was before the
@@ -198,22 +196,23 @@ class Sequencer:
         return replace(known, head=head)
 
 
-def _leaf(row: OutboxRow, seq: int) -> LeafRow:
+def _leaves(rows: list[WaitingEntry], start: int) -> list[NewLeaf]:
+    """The leaves of a round, in order, each compared with what it was when it was accepted."""
     # Entries were checked when they were appended. One that is wrong now was altered in the database: not to be signed.
-    try:
-        match = match_entry(row.body)
-    except MalformedError as exc:
-        raise InconsistentLogError(f"the waiting entry {row.id} was altered: {exc}") from exc
-    if match["id"] != str(row.id).encode() or int(match["ts"]) != to_millis(row.accepted_at):
-        raise InconsistentLogError(f"the waiting entry {row.id} was altered: it has another id or time")
-    return LeafRow(
-        seq=seq,
-        id=row.id,
-        body=row.body,
-        type=match["typ"].decode(),
-        org=match["org"].decode(),
-        at=row.accepted_at,
-    )
+    for position, fault in malformed_entries([row.body for row in rows]):
+        raise InconsistentLogError(f"the waiting entry {rows[position].id} was altered: {fault}")
+    leaves = []
+    for row in rows:
+        entry_id, org, millis, kind = columns_of(row.body)
+        digits = row.id if isinstance(row.id, str) else row.id.hex
+        if entry_id.replace("-", "") != digits or int(millis) != row.accepted_at:
+            raise InconsistentLogError(f"the waiting entry {row.id} was altered: it has another id or time")
+        leaves.append((row.accepted_at, digits, row.id, row.body, kind, org))
+    leaves.sort()
+    return [
+        NewLeaf(seq, driver_id, body, kind, org, at)
+        for seq, (at, _, driver_id, body, kind, org) in enumerate(leaves, start=start)
+    ]
 
 
 def _write_tiles(connection: Connection, writes: Sequence[TileWrite]) -> None:

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from exchange.audit.entry import PreparedEntry, to_millis
-from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, OriginRow, OutboxRow, TileRow
+from exchange.audit.entry import PreparedEntry
+from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, NewLeaf, OriginRow, TileRow, WaitingEntry
 from exchange.audit.tables import (
     audit_checkpoint,
     audit_head,
@@ -66,20 +66,24 @@ def has_outbox(connection: Connection) -> bool:
     return connection.execute(select(audit_outbox.c.id).limit(1)).first() is not None
 
 
-def take_outbox(connection: Connection, limit: int) -> list[OutboxRow]:
+_TAKE = Prepared(
+    delete(audit_outbox)
+    .where(
+        audit_outbox.c.id.in_(
+            select(audit_outbox.c.id)
+            .order_by(audit_outbox.c.id)  # UUIDv7: the oldest first, along the primary key
+            .limit(bindparam("limit", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(audit_outbox.c.id, audit_outbox.c.body, audit_outbox.c.accepted_at)
+)
+
+
+def take_outbox(connection: Connection, limit: int) -> list[WaitingEntry]:
     """Delete and return the oldest entries, in no particular order."""
-    oldest = (
-        select(audit_outbox.c.id)
-        .order_by(audit_outbox.c.accepted_at, audit_outbox.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = connection.execute(
-        delete(audit_outbox)
-        .where(audit_outbox.c.id.in_(oldest))
-        .returning(audit_outbox.c.id, audit_outbox.c.body, audit_outbox.c.accepted_at)
-    )
-    return [OutboxRow(id=row.id, body=row.body, accepted_at=row.accepted_at) for row in rows]
+    rows = _TAKE.execute(connection, {"limit": limit}).fetchall()
+    return [WaitingEntry._make(row) for row in rows]
 
 
 def delete_openings(connection: Connection, subject_ref: UUID) -> int:
@@ -171,40 +175,34 @@ def _leaf(row: Any) -> LeafRow:
     return LeafRow(seq=row.seq, id=row.id, body=row.body, type=row.type, org=row.org, at=row.at)
 
 
-def insert_leaves(connection: Connection, leaves: Sequence[LeafRow]) -> None:
+_INSERT_LEAF = Prepared(insert(audit_leaf), columns=[column.name for column in _LEAF])
+
+
+def insert_leaves(connection: Connection, leaves: Sequence[NewLeaf]) -> None:
     """Write leaves; COPY on PostgreSQL.
 
     Raises:
         InconsistentLogError: the log holds such a position or such an entry already.
+        DatabaseError: the database refused.
     """
-    rows = [
-        {"seq": leaf.seq, "id": leaf.id, "body": leaf.body, "type": leaf.type, "org": leaf.org, "at": leaf.at}
-        for leaf in leaves
-    ]
     try:
-        if connection.dialect.name == "postgresql" and len(leaves) > 1:
+        if connection.dialect.name == "postgresql":
             _copy_leaves(connection, leaves)
         else:
-            connection.execute(insert(audit_leaf), rows)
-    except IntegrityError as exc:
+            _INSERT_LEAF.execute_rows(connection, leaves)
+    except connection.dialect.dbapi.IntegrityError as exc:  # type: ignore[union-attr]  # a connected dialect has one
         raise InconsistentLogError("an entry is in the log already, or its position is taken") from exc
-
-
-def _copy_leaves(connection: Connection, leaves: Sequence[LeafRow]) -> None:
-    import psycopg  # noqa: PLC0415  # SQLite installations need not load it
-
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # the dialect says so
-    columns = ", ".join(column.name for column in _LEAF)
-    try:
-        with driver.cursor() as cursor, cursor.copy(f"COPY audit_leaf ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(["int8", "uuid", "bytea", "varchar", "varchar", "int8"])
-            for leaf in leaves:
-                copy.write_row((leaf.seq, leaf.id, leaf.body, leaf.type, leaf.org, to_millis(leaf.at)))
-    except psycopg.IntegrityError as exc:
-        raise InconsistentLogError("an entry is in the log already, or its position is taken") from exc
-    except psycopg.Error as exc:
+    except connection.dialect.dbapi.Error as exc:  # type: ignore[union-attr]  # a connected dialect has one
         raise DatabaseError(f"the database refused ({type(exc).__name__}); nothing was committed") from exc
+
+
+def _copy_leaves(connection: Connection, leaves: Sequence[NewLeaf]) -> None:
+    driver: Any = connection.connection.driver_connection
+    columns = ", ".join(column.name for column in _LEAF)
+    with driver.cursor() as cursor, cursor.copy(f"COPY audit_leaf ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(["int8", "uuid", "bytea", "varchar", "varchar", "int8"])
+        for leaf in leaves:
+            copy.write_row(leaf)
 
 
 def leaf_by_id(connection: Connection, entry_id: UUID) -> LeafRow | None:
