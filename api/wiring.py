@@ -4,6 +4,7 @@ Two kinds of process, told apart by the keys they hold: whoever serves or admini
 (:func:`open_services`); the sequencer opens the *log* keyset and nothing else (:func:`open_log`).
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,6 +48,7 @@ class Services:
     exchange: Exchange
     token_signer: SigningKey
     clock: Callable[[], datetime]
+    proof_slots: threading.BoundedSemaphore  # held by requests that wait for their proof (api.v1.prefer)
     prover: Prover = field(default_factory=Prover)
 
     def close(self) -> None:
@@ -218,6 +220,7 @@ def _services(config: Config, exchange: Exchange, keys: Keyset, clock: Callable[
         exchange=exchange,
         token_signer=SigningKey.from_key(keys.primary(KeyPurpose.TOKEN_SIGNING)),
         clock=clock,
+        proof_slots=threading.BoundedSemaphore(config.threads // 2),
     )
 
 

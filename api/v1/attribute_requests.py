@@ -13,6 +13,8 @@ from api.oauth.protect import authenticate_agency
 from api.problems import DENIALS, ERRORS, INVALID, ProblemError
 from api.services import services
 from api.timestamps import Timestamp
+from api.v1.audit_schemas import InclusionAnswer
+from api.v1.prefer import PREFER, with_proof
 from crypto.blind_index import normalise
 from crypto.errors import MalformedError
 from exchange import request_states, requests
@@ -29,6 +31,8 @@ blueprint = Blueprint(
 )
 
 _SCOPE: Final = "attributes:request"
+_JWT: Final = "application/jwt"
+_JSON: Final = "application/json"
 _RETRY_SECONDS: Final = 5
 _WAIT_SECONDS: Final = 30
 _KEY: Final = {
@@ -124,13 +128,14 @@ class StateSchema(Schema):
     acknowledged_at = Timestamp(allow_none=True)
     response = fields.String(metadata={"description": "compact JWE around a JWS: the answer"})
     receipt = fields.String(metadata={"description": "signed promise that the entry will stand in the log"})
+    proof = fields.Nested(InclusionAnswer, metadata={"description": "of the entry, with `Prefer: wait`"})
 
 
 @blueprint.route("")
 class AttributeRequests(MethodView):
     """Asking."""
 
-    @blueprint.doc(parameters=[_KEY])
+    @blueprint.doc(parameters=[_KEY, PREFER])
     @blueprint.arguments(AskSchema)
     @blueprint.response(200, StateSchema, description="Answered at once.")
     @blueprint.alt_response(202, schema=StateSchema, description="The citizen decides.")
@@ -151,7 +156,7 @@ class AttributeRequests(MethodView):
         if isinstance(outcome, Repeated):
             state = request_states.look_up(service.exchange, caller, outcome.request_id, now)
             return state_body(state), 202 if state.state == "waiting" else 200, _located(outcome.request_id)
-        return answer_of(outcome)
+        return with_proof(outcome, answer_of(outcome))
 
 
 @blueprint.route("/<uuid:request_id>")
@@ -177,16 +182,20 @@ class OneRequest(MethodView):
 class Answer(MethodView):
     """Collecting."""
 
-    @blueprint.response(200, content_type="application/jwt", description="JWS in JWE, encrypted to your key.")
+    @blueprint.doc(parameters=[PREFER], responses={200: {"content": {_JWT: {"schema": {"type": "string"}}}}})
+    @blueprint.response(200, StateSchema, description="JWS in JWE, encrypted to your key.")
     @blueprint.alt_response(202, schema=StateSchema, description="Still waiting.")
     def get(self, request_id: UUID) -> Any:
-        """Collect the answer."""
+        """Collect the answer.
+
+        With `Accept: application/json` it comes as a member of what asking would have answered, and so can a proof.
+        """
         service = services()
         caller = authenticate_agency(_SCOPE)
         outcome = requests.collect(service.exchange, caller, request_id, service.clock())
-        if isinstance(outcome, Answered):
-            return Response(outcome.jwe, mimetype="application/jwt", headers={"Cache-Control": "no-store"})
-        return answer_of(outcome)
+        if isinstance(outcome, Answered) and request.accept_mimetypes.best_match([_JWT, _JSON]) != _JSON:
+            return Response(outcome.jwe, mimetype=_JWT, headers={"Cache-Control": "no-store"})
+        return with_proof(outcome, answer_of(outcome))
 
 
 @blueprint.route("/<uuid:request_id>/receipt-acknowledgement")

@@ -56,8 +56,9 @@ def test_patterns_are_those_of_json_schema(document):
 
 
 def test_a_call_that_asks_for_an_idempotency_key_says_so(document):
-    [key] = document["paths"]["/v1/attribute-requests"]["post"]["parameters"]
+    key, prefer = document["paths"]["/v1/attribute-requests"]["post"]["parameters"]
     assert (key["in"], key["name"], key["required"]) == ("header", "Idempotency-Key", True)
+    assert (prefer["in"], prefer["name"], prefer.get("required", False)) == ("header", "Prefer", False)
 
 
 def operations(app, mode):

@@ -36,6 +36,7 @@ def test_from_the_first_request_to_the_proof_and_the_withdrawal(site, agency, an
     assert agency.get(where).json["state"] == "waiting"
     early = agency.get(where + "/response")
     assert (early.status_code, early.json["state"]) == (202, "waiting")
+    assert early.json["expires_at"] == asking.json["expires_at"]  # RFC 3339 here too
 
     [waiting] = anna.get("/v1/me/requests").json["requests"]
     assert waiting["id"] == asking.json["id"]
