@@ -1,4 +1,4 @@
-"""``python -m bench``: measures B1, B2, B4 and B7 (docs/benchmarks.md) and writes that document.
+"""``python -m bench``: measures B1, B2, B4 to B7 and B10 (docs/benchmarks.md) and writes that document.
 
 Every ratio comes from runs that alternate in one session, and is the median of five.
 """
@@ -16,7 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import fields, load, machine, report, servers
+from bench import fields, load, machine, report, servers, transparency
 from bench.floor import crypto_floor
 from bench.world import ROOT, World, settings
 from tests.postgres import drop_database, fresh_database
@@ -36,10 +36,33 @@ class Size:
     people: int
     floor_rounds: int
     field_calls: int
+    log_entries: int
+    log_largest: int
+    log_proofs: int
 
 
-FULL: Final = Size(rounds=5, requests=1500, warm_up=96, people=200, floor_rounds=2000, field_calls=20_000)
-QUICK: Final = Size(rounds=1, requests=200, warm_up=32, people=20, floor_rounds=300, field_calls=2_000)
+FULL: Final = Size(
+    rounds=5,
+    requests=1500,
+    warm_up=96,
+    people=200,
+    floor_rounds=2000,
+    field_calls=20_000,
+    log_entries=1_000_000,
+    log_largest=10_000_000,
+    log_proofs=400,
+)
+QUICK: Final = Size(
+    rounds=1,
+    requests=200,
+    warm_up=32,
+    people=20,
+    floor_rounds=300,
+    field_calls=2_000,
+    log_entries=20_000,
+    log_largest=40_000,
+    log_proofs=20,
+)
 
 
 @dataclass(kw_only=True)
@@ -86,9 +109,11 @@ def main() -> None:
         methods = fields.measure(size.field_calls)
         os.sched_setaffinity(0, machine.BOTH)
         progress.advance(task)
+        log = _log(size, progress)
     document = report.document(
         runs={(one.database, one.name): one.runs for one in scenarios},
         methods=methods,
+        log=log,
         described=machine.describe(f"SQLite {sqlite3.sqlite_version}, PostgreSQL {postgres}"),
         requests=size.requests,
         people=size.people,
@@ -135,6 +160,25 @@ def _start(size: Size, progress: Progress, stack: ExitStack) -> tuple[list[Scena
                 )
             )
     return scenarios, servers.postgres_version(postgres)
+
+
+def _log(size: Size, progress: Progress) -> transparency.Figures:
+    task = progress.add_task("log", total=transparency.work(size.log_entries, size.log_largest))
+    folder = _FOLDER / "log"
+    folder.mkdir()
+    postgres = fresh_database()
+    try:
+        return transparency.measure(
+            entries=size.log_entries,
+            largest=size.log_largest,
+            proofs_of=size.log_proofs,
+            folder=folder,
+            postgres=postgres,
+            advance=lambda count: progress.advance(task, count),
+        )
+    finally:
+        drop_database(postgres)
+        shutil.rmtree(folder)
 
 
 def _run(scenario: Scenario, size: Size) -> report.Run:

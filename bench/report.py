@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from bench import report_log
 from bench.fields import Method
+from bench.report_line import Line
+from bench.transparency import Figures
 
 ONE_CORE: Final = "one core"
 UNAUDITED: Final = "one core, without audit"
@@ -54,20 +57,6 @@ class Run:
     waiting: int  # entries for the sequencer when the last answer had come
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Line:
-    id: str
-    what: str
-    figure: str
-    ratio: str = ""
-    target: str = ""
-    met: bool | None = None
-
-    def __str__(self) -> str:
-        met = {True: "yes", False: "**no**", None: ""}[self.met]
-        return f"| {self.id} | {self.what} | {self.figure} | {self.ratio} | {self.target} | {met} |"
-
-
 Runs = Mapping[tuple[str, str], Sequence[Run]]
 
 
@@ -78,6 +67,7 @@ def document(
     described: Sequence[tuple[str, str]],
     requests: int,
     people: int,
+    log: Figures,
     busy: float,
     seconds: float,
 ) -> str:
@@ -87,6 +77,7 @@ def document(
         *(line for database in databases for line in _throughput(database, runs)),
         *(_cost(database, runs) for database in databases),
         *(_audit(database, runs) for database in databases),
+        *report_log.lines(log),
         *_sealing(methods),
     ]
     quiet = (
@@ -112,7 +103,9 @@ def document(
             "|---|--:|--:|--:|--:|--:|",
             *(_costs(database, name, one) for (database, name), one in runs.items()),
             "",
-            _METHOD.format(requests=requests, people=people),
+            *report_log.tables(log),
+            "",
+            _METHOD.format(requests=requests, people=people) + report_log.METHOD.format(entries=log.entries),
             "## Machine",
             "",
             "| | |",
@@ -124,7 +117,7 @@ def document(
     )
 
 
-def _throughput(database: str, runs: Runs) -> list[_Line]:
+def _throughput(database: str, runs: Runs) -> list[Line]:
     lines = []
     for name in (ONE_CORE, TWO_CORES):
         some = runs[database, name]
@@ -133,7 +126,7 @@ def _throughput(database: str, runs: Runs) -> list[_Line]:
         )
         judged = database == "PostgreSQL" and name == TWO_CORES
         lines.append(
-            _Line(
+            Line(
                 id="B1",
                 what=f"brokered requests, 8 fields, {database}, {name}",
                 figure=f"{rate:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms",
@@ -144,10 +137,10 @@ def _throughput(database: str, runs: Runs) -> list[_Line]:
     return lines
 
 
-def _cost(database: str, runs: Runs) -> _Line:
+def _cost(database: str, runs: Runs) -> Line:
     some = runs[database, ONE_CORE]
     ratio = median(run.cpu["web"] / run.floor for run in some)
-    return _Line(
+    return Line(
         id="B2",
         what=f"CPU of the web process per request, {database}",
         figure=f"{median(run.cpu['web'] for run in some):,.0f} µs (floor {median(run.floor for run in some):.0f} µs)",
@@ -157,10 +150,10 @@ def _cost(database: str, runs: Runs) -> _Line:
     )
 
 
-def _audit(database: str, runs: Runs) -> _Line:
+def _audit(database: str, runs: Runs) -> Line:
     pairs = list(zip(runs[database, ONE_CORE], runs[database, UNAUDITED], strict=True))
     ratio = median(audited.rate / unaudited.rate for audited, unaudited in pairs)
-    return _Line(
+    return Line(
         id="B4",
         what=f"audited ÷ unaudited throughput, {database}",
         figure=f"{median(one.rate for one, _ in pairs):,.0f}/s ÷ {median(other.rate for _, other in pairs):,.0f}/s",
@@ -170,10 +163,10 @@ def _audit(database: str, runs: Runs) -> _Line:
     )
 
 
-def _sealing(methods: Mapping[str, Method]) -> list[_Line]:
+def _sealing(methods: Mapping[str, Method]) -> list[Line]:
     ours, bare = methods["ours"], methods["bare"]
     lines = [
-        _Line(
+        Line(
             id="B7",
             what=f"64-byte field, {one.name}",
             figure=f"seal {one.seal:.2f} µs, open {one.open:.2f} µs",
@@ -187,7 +180,7 @@ def _sealing(methods: Mapping[str, Method]) -> list[_Line]:
         other = methods[name]
         seal, open_ = other.seal / ours.seal, other.open / ours.open
         lines.append(
-            _Line(
+            Line(
                 id="B7",
                 what=f"ours against {other.name}",
                 figure="",

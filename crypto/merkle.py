@@ -221,16 +221,25 @@ class Frontier:
         Raises:
             MalformedError: not a hash of 32 bytes.
         """
-        if len(leaf_hash) != HASH_BYTES:
+        self.extend((leaf_hash,))
+
+    def extend(self, leaf_hashes: Sequence[bytes]) -> None:
+        """Add leaves at the right, in order.
+
+        Raises:
+            MalformedError: one is not a hash of 32 bytes; nothing was added.
+        """
+        if any(len(leaf_hash) != HASH_BYTES for leaf_hash in leaf_hashes):
             raise MalformedError(f"a leaf hash has {HASH_BYTES} bytes")
-        node = leaf_hash
-        size = self._size
-        # Like adding one to a binary number: each carry joins two subtrees of equal height.
-        while size & 1:
-            node = hash_node(self._hashes.pop(), node)
-            size >>= 1
-        self._hashes.append(node)
-        self._size += 1
+        hashes = self._hashes
+        for size, leaf_hash in enumerate(leaf_hashes, start=self._size):
+            node, bits = leaf_hash, size
+            # Like adding one to a binary number: each carry joins two subtrees of equal height.
+            while bits & 1:
+                node = sha256(b"\x01" + hashes.pop() + node).digest()  # hash_node, on the path of every entry
+                bits >>= 1
+            hashes.append(node)
+        self._size += len(leaf_hashes)
 
     def root(self) -> bytes:
         """The root of the tree as it stands."""

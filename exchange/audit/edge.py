@@ -88,8 +88,7 @@ class RightEdge:
             self.partial[level] = data[len(added) * TILE_BYTES :]
             count >>= TILE_HEIGHT
             level += 1
-        for leaf_hash in leaf_hashes:
-            self.frontier.append(leaf_hash)
+        self.frontier.extend(leaf_hashes)
         return writes
 
 

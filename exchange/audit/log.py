@@ -40,8 +40,7 @@ def create(connection: Connection, *, origin: str, now: datetime) -> None:
 
 def size(connection: Connection) -> int:
     """How many entries are in the log (those in the outbox are not, yet)."""
-    head = store.read_head(connection)
-    return head.size if head is not None else 0
+    return store.read_size(connection) or 0
 
 
 def latest_checkpoint(connection: Connection) -> PublishedCheckpoint:

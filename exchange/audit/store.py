@@ -126,6 +126,15 @@ def read_head(connection: Connection, *, lock: bool = False) -> HeadRow | None:
     return HeadRow(origin=row.origin, size=row.size, root=row.root, state=row.frontier, updated_at=row.updated_at)
 
 
+_SIZE = Prepared(select(audit_head.c.size).where(audit_head.c.id == _HEAD_ID))
+
+
+def read_size(connection: Connection) -> int | None:
+    """The number of entries in the log, by a lean statement: every proof asks for it."""
+    row = _SIZE.execute(connection, {}).fetchone()
+    return None if row is None else int(row[0])
+
+
 def swap_head(connection: Connection, old: HeadRow, new: HeadRow) -> bool:
     """Compare and swap; False when the row is not ``old`` any more."""
     done = connection.execute(
@@ -270,12 +279,17 @@ def history(
 # --- tiles ------------------------------------------------------------------------------------------------------------
 
 
+_READ_TILE = Prepared(
+    select(audit_tile.c.width, audit_tile.c.data).where(
+        audit_tile.c.level == bindparam("level"), audit_tile.c.n == bindparam("n")
+    )
+)
+
+
 def read_tile(connection: Connection, level: int, n: int) -> TileRow | None:
     """A tile as it stands: full, or as wide as it is now."""
-    row = connection.execute(
-        select(audit_tile.c.width, audit_tile.c.data).where(audit_tile.c.level == level, audit_tile.c.n == n)
-    ).one_or_none()
-    return None if row is None else TileRow(level=level, n=n, width=row.width, data=row.data)
+    row = _READ_TILE.execute(connection, {"level": level, "n": n}).fetchone()
+    return None if row is None else TileRow(level=level, n=n, width=row[0], data=row[1])
 
 
 def insert_tiles(connection: Connection, tiles: Sequence[TileRow]) -> None:

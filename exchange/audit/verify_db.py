@@ -162,8 +162,7 @@ def _check_leaf(report: Report, row: LeafRow) -> Entry | None:
 
 
 def _append_up_to(roots: Frontier, hashes: Sequence[bytes], start: int, size: int) -> None:
-    for leaf_hash in hashes[roots.size - start : size - start]:
-        roots.append(leaf_hash)
+    roots.extend(hashes[roots.size - start : size - start])
 
 
 def _compare_tile(report: Report, connection: Connection, write: TileWrite) -> None:
