@@ -1,7 +1,8 @@
 """Key files: sealed keysets and the root keys that open them. The only place that reads or writes secrets on disk.
 
 Two sets, so that no web worker holds the key that signs the log: *web* for everything else, *log* for the sequencer. A
-root key file holds 32 bytes, raw or as base64url text; in production a secret store or the init system provides it.
+third, *witness*, is that of a witness, which is no part of an installation. A root key file holds 32 bytes, raw or as
+base64url text; in production a secret store or the init system provides it.
 """
 
 import os
@@ -18,7 +19,8 @@ from crypto.errors import CryptoError, MalformedError
 from crypto.ids import random_bytes
 from crypto.keyset import KeyPurpose, Keyset, generate_keyset, open_keyset, seal_keyset
 
-KeysetName = Literal["web", "log"]
+InstallationKeyset = Literal["web", "log"]
+KeysetName = InstallationKeyset | Literal["witness"]
 
 ROOT_KEY_BYTES: Final = 32
 PURPOSES: Final[dict[KeysetName, tuple[KeyPurpose, ...]]] = {
@@ -32,7 +34,9 @@ PURPOSES: Final[dict[KeysetName, tuple[KeyPurpose, ...]]] = {
         KeyPurpose.RECEIPT_SIGNING,
     ),
     "log": (KeyPurpose.LOG_SIGNING,),
+    "witness": (KeyPurpose.WITNESS_SIGNING,),
 }
+OF_INSTALLATION: Final[tuple[InstallationKeyset, ...]] = ("web", "log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +48,14 @@ class KeyFiles:
     root: Path
 
 
-def key_files(config: Config, name: KeysetName) -> KeyFiles:
-    """The files of a keyset.
+def key_files(config: Config, name: InstallationKeyset) -> KeyFiles:
+    """The files of a keyset of an installation.
 
     Raises:
         ConfigError: this configuration does not name them; it is for another role.
     """
     if config.unsafe_local_keys_dir is not None:
-        folder = config.unsafe_local_keys_dir
-        return KeyFiles(name=name, keyset=folder / f"{name}.keyset", root=folder / f"{name}.root")
+        return key_files_in(config.unsafe_local_keys_dir, name)
     keyset, root = {
         "web": (config.web_keyset_file, config.web_root_key_file),
         "log": (config.log_keyset_file, config.log_root_key_file),
@@ -61,6 +64,11 @@ def key_files(config: Config, name: KeysetName) -> KeyFiles:
         upper = name.upper()
         raise ConfigError([f"the {name} keys are needed: set CDX_{upper}_KEYSET_FILE and CDX_{upper}_ROOT_KEY_FILE"])
     return KeyFiles(name=name, keyset=keyset, root=root)
+
+
+def key_files_in(folder: Path, name: KeysetName) -> KeyFiles:
+    """The files of a keyset that has both in one folder."""
+    return KeyFiles(name=name, keyset=folder / f"{name}.keyset", root=folder / f"{name}.root")
 
 
 def read_keyset(files: KeyFiles) -> Keyset:

@@ -42,6 +42,7 @@ class KeyPurpose(StrEnum):
     PROVIDER_SIGNING = "provider-signing"
     RECEIPT_SIGNING = "receipt-signing"
     LOG_SIGNING = "log-signing"
+    WITNESS_SIGNING = "witness-signing"
 
 
 class KeyStatus(StrEnum):
@@ -61,6 +62,7 @@ ALGORITHM_OF: Final[dict[KeyPurpose, KeyAlgorithm]] = {
     KeyPurpose.PROVIDER_SIGNING: "ES256",
     KeyPurpose.RECEIPT_SIGNING: "Ed25519",
     KeyPurpose.LOG_SIGNING: "Ed25519",
+    KeyPurpose.WITNESS_SIGNING: "Ed25519",
 }
 """The algorithm that a new key of each purpose gets."""
 

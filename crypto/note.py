@@ -205,6 +205,16 @@ def split_note(note: str | bytes) -> tuple[str, tuple[tuple[str, bytes], ...]]:
     Raises:
         MalformedError: not a signed note.
     """
+    text, lines = split_lines(note)
+    return text, tuple(_parse_line(line) for line in lines)
+
+
+def split_lines(note: str | bytes) -> tuple[str, tuple[str, ...]]:
+    """Take a note apart without even reading its signature lines: its text, and those lines without their newlines.
+
+    Raises:
+        MalformedError: not UTF-8, too long, too many lines, or no text and lines with an empty line between them.
+    """
     if len(note) > MAX_NOTE_BYTES:
         raise MalformedError(f"a note of more than {MAX_NOTE_BYTES} bytes")
     try:
@@ -218,7 +228,7 @@ def split_note(note: str | bytes) -> tuple[str, tuple[tuple[str, bytes], ...]]:
     lines = tail[:-1].split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise MalformedError(f"a note with more than {MAX_SIGNATURES} signatures")
-    return text + "\n", tuple(_parse_line(line) for line in lines)
+    return text + "\n", tuple(lines)
 
 
 def _parse_line(line: str) -> tuple[str, bytes]:

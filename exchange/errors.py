@@ -160,6 +160,12 @@ class UnknownEntryError(AuditError):
     code = "unknown-entry"
 
 
+class WitnessError(ExchangeError):
+    """What a witness remembers is missing or is not its own, or a key cannot be that of a log."""
+
+    code = "witness-error"
+
+
 class DatabaseError(ExchangeError):
     """The database refused: disk full, read-only, or gone. Nothing was committed."""
 

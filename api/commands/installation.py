@@ -10,7 +10,7 @@ from api import schema
 from api.app import openapi_document
 from api.commands.context import err, keep_files_private, load_config, opened, out
 from api.config import PREFIX, REQUIRED, ConfigError, settings
-from api.keyfiles import PURPOSES, key_files, read_keyset
+from api.keyfiles import OF_INSTALLATION, key_files, read_keyset
 from api.wiring import initialise
 from exchange.database import Database
 from exchange.tables import kek, subject_key
@@ -27,7 +27,7 @@ def init() -> None:
     services.close()
     config = services.config
     out.print(f"The installation {services.exchange.installation.id} is ready.")
-    for name in PURPOSES:
+    for name in OF_INSTALLATION:
         files = key_files(config, name)
         out.print(f"  {name} keys     {files.keyset} (opened by {files.root})")
     out.print(f"  log key      {config.vkey_file} (public: give it to whoever verifies the log)")
@@ -45,7 +45,7 @@ def config_check() -> None:
     """Check settings, key files and the database, and list every fault."""
     config = load_config()
     faults = []
-    for name in PURPOSES:
+    for name in OF_INSTALLATION:
         if getattr(config, f"{name}_keyset_file") or config.unsafe_local_keys_dir:
             try:
                 read_keyset(key_files(config, name))
@@ -101,7 +101,7 @@ def keys_status() -> None:
     """Show which keys there are and what they are for. No key is ever printed."""
     with opened() as services:
         table = Table("keyset", "purpose", "key", "algorithm", "status", "made")
-        for name in PURPOSES:
+        for name in OF_INSTALLATION:
             try:
                 keyset = read_keyset(key_files(services.config, name))
             except ConfigError as exc:
