@@ -4,7 +4,18 @@ import sys
 
 import click
 
-from api.commands import governing, housekeeping, installation, log, people, provider, registering, serving, witness
+from api.commands import (
+    governing,
+    housekeeping,
+    installation,
+    keys,
+    log,
+    people,
+    provider,
+    registering,
+    serving,
+    witness,
+)
 from api.commands.context import FAILURES, explain
 
 _HELP = """Citizen Data Exchange: verified facts about a person, between agencies, only with a recorded legal basis.
@@ -33,7 +44,7 @@ def cdx() -> None:
     """Gather all commands."""
 
 
-for module in (installation, serving, governing, registering, people, provider, log, housekeeping, witness):
+for module in (installation, keys, serving, governing, registering, people, provider, log, housekeeping, witness):
     for command in module.COMMANDS:
         cdx.add_command(command)
 

@@ -5,9 +5,11 @@ third, *witness*, is that of a witness, which is no part of an installation. A r
 base64url text; in production a secret store or the init system provides it.
 """
 
+import fcntl
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -105,16 +107,52 @@ def make_keyset(files: KeyFiles, now: datetime) -> Keyset:
     return keyset
 
 
+@contextmanager
+def changing(files: KeyFiles) -> Iterator[None]:
+    """Keep other commands from changing the same keyset meanwhile; the lock dies with the process.
+
+    Raises:
+        ConfigError: another command is at it, or the folder cannot be written.
+    """
+    path = files.keyset.with_name(f".{files.keyset.name}.lock")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as exc:
+        raise ConfigError([f"{path}: {exc.strerror}"]) from exc
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise ConfigError([f"another command is changing {files.keyset}"]) from exc
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def replace_keyset(files: KeyFiles, keyset: Keyset) -> None:
+    """Put a changed keyset in the place of the old one, at once and durably. Call it within :func:`changing`.
+
+    A crash leaves the old keyset or the new one, and perhaps a file that begins with a dot, which nobody reads.
+
+    Raises:
+        ConfigError: the folder cannot be written, or the root key is missing.
+    """
+    sealed = seal_keyset(keyset, root_key=_root_key(_read_private(files.root)))
+    try:
+        _write_private(files.keyset, sealed, replace=True)
+    except OSError as exc:
+        raise ConfigError([f"{files.keyset}: {exc.strerror}"]) from exc
+
+
 def write_public(path: Path, text: str) -> None:
-    """Write a file that everybody may read.
+    """Write a file that everybody may read, at once and durably.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="ascii")
-        path.chmod(0o644)
+        _write_private(path, text.encode("ascii"), replace=True, mode=0o644)
     except OSError as exc:
         raise ConfigError([f"{path}: {exc.strerror}"]) from exc
 
@@ -140,18 +178,23 @@ def _root_key(data: bytes) -> bytes:
     raise ConfigError([f"a root key file holds {ROOT_KEY_BYTES} bytes, raw or as base64url"])
 
 
-def _write_private(path: Path, data: bytes) -> None:
-    """Write a new file that only its owner reads; durable before it has its name, so that no half key is ever seen."""
+def _write_private(path: Path, data: bytes, *, replace: bool = False, mode: int = 0o600) -> None:
+    """Write a file that only its owner reads; durable before it has its name, so that no half key is ever seen."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)  # left by a process of the same number that was killed
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            os.fchmod(file.fileno(), mode)  # whatever the umask is
             os.fsync(file.fileno())
-        os.link(partial, path)  # refuses to take the place of a file that is there
+        if replace:
+            partial.replace(path)
+        else:
+            os.link(partial, path)  # refuses to take the place of a file that is there
     finally:
-        partial.unlink()
+        partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

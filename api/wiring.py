@@ -16,11 +16,11 @@ from api import schema
 from api.config import Config, ConfigError
 from api.keyfiles import key_files, make_keyset, read_keyset, write_public
 from crypto.blind_index import BlindIndex
-from crypto.checkpoint import NoteSigner
+from crypto.checkpoint import NoteSigner, NoteVerifier
 from crypto.envelope import LocalKeyWrapper, generate_kek, wrap_kek
 from crypto.ids import new_id
 from crypto.jose import SigningKey
-from crypto.keyset import KeyPurpose, Keyset
+from crypto.keyset import KeyPurpose, Keyset, KeyStatus
 from crypto.pseudonym import PseudonymKey
 from exchange.audit import log
 from exchange.audit.proofs import Prover
@@ -35,6 +35,7 @@ from exchange.providers.http import LiveProviders
 from exchange.tables import installation as installation_table
 from exchange.tables import kek as kek_table
 from exchange.tables import subject as subject_table
+from exchange.verifier_keys import VerifierKey, record_added
 
 FIRST_EPOCH = 1
 _POOL: dict[str, int] = {"web": 8, "cli": 2}
@@ -49,6 +50,7 @@ class Services:
     token_signer: SigningKey
     clock: Callable[[], datetime]
     proof_slots: threading.BoundedSemaphore  # held by requests that wait for their proof (api.v1.prefer)
+    receipt_keys: tuple[SigningKey, ...]  # all that are good, the one in use first
     prover: Prover = field(default_factory=Prover)
 
     def close(self) -> None:
@@ -108,6 +110,12 @@ def open_log(config: Config, *, clock: Callable[[], datetime] = system_clock) ->
             [NoteSigner(installation.origin, key.material) for key in keys.all(KeyPurpose.LOG_SIGNING)],
             origin=installation.origin,
             clock=clock,
+            # A key that was retired signs nothing, but what it signed last may be where we begin.
+            verifiers=[
+                NoteVerifier.parse(NoteSigner(installation.origin, key.material).vkey)
+                for key in keys.keys
+                if key.purpose is KeyPurpose.LOG_SIGNING and key.status is KeyStatus.DISABLED
+            ],
         )
     except BaseException:
         database.dispose()
@@ -183,9 +191,8 @@ def _create(config: Config, keys: Keyset, database: Database, log_signer: NoteSi
         detail = {"installation": str(installation.id), "origin": installation.origin, "issuer": exchange.issuer}
         uow.record(Event(type=EventType.INSTALLATION_CREATED, org="cdx", detail=detail))
         uow.record(Event(type=EventType.KEK_CREATED, org="cdx", detail={"epoch": str(kek.epoch)}))
-        for use, key in {"log": log_signer.vkey, "receipt": receipt.public_jwk()["x"]}.items():
-            detail = {"use": use, "key": key} | ({"kid": receipt.kid} if use == "receipt" else {})
-            uow.record(Event(type=EventType.VERIFIER_KEY_ADDED, org="cdx", detail=detail))
+        receipt_key = VerifierKey(use="receipt", key=receipt.public_jwk()["x"], kid=receipt.kid)
+        record_added(uow, [VerifierKey(use="log", key=log_signer.vkey), receipt_key])
         uow.commit()
     return exchange
 
@@ -221,6 +228,7 @@ def _services(config: Config, exchange: Exchange, keys: Keyset, clock: Callable[
         token_signer=SigningKey.from_key(keys.primary(KeyPurpose.TOKEN_SIGNING)),
         clock=clock,
         proof_slots=threading.BoundedSemaphore(config.threads // 2),
+        receipt_keys=tuple(SigningKey.from_key(key) for key in keys.all(KeyPurpose.RECEIPT_SIGNING)),
     )
 
 

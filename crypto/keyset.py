@@ -186,8 +186,28 @@ class Keyset:
 
     def rotate(self, purpose: KeyPurpose, now: datetime) -> "Keyset":
         """Add a new primary key; the former keeps working for what it made."""
+        return self.add(purpose, now).promote(purpose)
+
+    def add(self, purpose: KeyPurpose, now: datetime) -> "Keyset":
+        """Add a new key that is not primary yet: first others must learn of it, then :meth:`promote`."""
         numbers = [key.version for key in self.keys if key.purpose is purpose and key.algorithm == "A256"]
         return self.with_key(_generate_key(purpose, now=now, number=max(numbers, default=0) + 1))
+
+    def waiting(self, purpose: KeyPurpose) -> Key | None:
+        """The enabled key that was added after the primary one and is to take its place; None: no such key."""
+        newest = [key for key in self.keys if key.purpose is purpose][-1:]
+        return next((key for key in newest if key.status is KeyStatus.ENABLED and not key.is_primary), None)
+
+    def promote(self, purpose: KeyPurpose) -> "Keyset":
+        """Make the waiting key the primary one.
+
+        Raises:
+            UnknownKeyError: none waits.
+        """
+        key = self.waiting(purpose)
+        if key is None:
+            raise UnknownKeyError(f"no new key waits for {purpose}")
+        return self.with_key(replace(key, is_primary=True))
 
 
 def generate_keyset(purposes: Iterable[KeyPurpose], *, now: datetime) -> Keyset:
@@ -234,7 +254,7 @@ def _generate_key(purpose: KeyPurpose, *, now: datetime, number: int) -> Key:
         purpose=purpose,
         algorithm=algorithm,
         status=KeyStatus.ENABLED,
-        is_primary=True,
+        is_primary=False,
         material=material,
         created_at=now.replace(microsecond=0),
     )

@@ -61,6 +61,7 @@ class EventType(StrEnum):
     AGREEMENT_ENDED = "agreement.ended"
     KEK_CREATED = "key.kek_created"
     VERIFIER_KEY_ADDED = "key.verifier_added"  # log or receipt key; its public part stands in ``detail``
+    VERIFIER_KEY_RETIRED = "key.verifier_retired"  # signs no more; what it signed stays good
 
 
 class Outcome(StrEnum):

@@ -1,19 +1,17 @@
-"""``cdx init``, ``config``, ``db``, ``keys``, ``openapi``."""
+"""``cdx init``, ``config``, ``db``, ``openapi``."""
 
 import json
 
 import click
 from rich.table import Table
-from sqlalchemy import func, select
 
 from api import schema
 from api.app import openapi_document
-from api.commands.context import err, keep_files_private, load_config, opened, out
+from api.commands.context import keep_files_private, load_config, out
 from api.config import PREFIX, REQUIRED, ConfigError, settings
 from api.keyfiles import OF_INSTALLATION, key_files, read_keyset
 from api.wiring import initialise
 from exchange.database import Database
-from exchange.tables import kek, subject_key
 
 
 @click.command("init")
@@ -91,42 +89,10 @@ def db_upgrade() -> None:
     out.print(f"The database is at {schema.head()}.")
 
 
-@click.group("keys")
-def keys_group() -> None:
-    """Look after keys."""
-
-
-@keys_group.command("status")
-def keys_status() -> None:
-    """Show which keys there are and what they are for. No key is ever printed."""
-    with opened() as services:
-        table = Table("keyset", "purpose", "key", "algorithm", "status", "made")
-        for name in OF_INSTALLATION:
-            try:
-                keyset = read_keyset(key_files(services.config, name))
-            except ConfigError as exc:
-                err.print(f"The {name} keys are not readable here: {exc}")
-                continue
-            for key in sorted(keyset.keys, key=lambda key: (key.purpose, not key.is_primary)):
-                status = f"{key.status.value}, primary" if key.is_primary else key.status.value
-                made = key.created_at.strftime("%Y-%m-%d %H:%M")
-                table.add_row(name, key.purpose.value, key.kid, key.algorithm, status, made)
-        out.print(table)
-        with services.exchange.database.read() as connection:
-            rows = connection.execute(
-                select(kek.c.epoch, kek.c.status, func.count(subject_key.c.kid).label("wrapped"))
-                .outerjoin(subject_key, subject_key.c.epoch == kek.c.epoch)
-                .group_by(kek.c.epoch, kek.c.status)
-                .order_by(kek.c.epoch)
-            ).all()
-        for row in rows:
-            out.print(f"key epoch {row.epoch}: {row.status}, wraps {row.wrapped} personal keys")
-
-
 @click.command("openapi")
 def openapi() -> None:
     """Print the description of the API (OpenAPI 3.1)."""
     out.print(json.dumps(openapi_document("https://exchange.example"), indent=2))
 
 
-COMMANDS = (init, config_group, db_group, keys_group, openapi)
+COMMANDS = (init, config_group, db_group, openapi)

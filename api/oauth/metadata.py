@@ -62,7 +62,7 @@ def jwks() -> Response:
     signers = (
         services.token_signer,
         exchange.answer_signer,
-        exchange.receipt_signer,
+        *services.receipt_keys,
         exchange.provider_signer,
     )
     response = _document({"keys": [signer.public_jwk() for signer in signers]})

@@ -106,6 +106,11 @@ def leaf(connection: Connection, entry_id: UUID) -> LeafRow:
     return found
 
 
+def is_integrated(connection: Connection, entry_id: UUID) -> bool:
+    """Whether an entry is in the log, and so under a checkpoint."""
+    return store.leaf_by_id(connection, entry_id) is not None
+
+
 def history(
     connection: Connection, subject_ref: UUID, *, limit: int, before: tuple[datetime, UUID] | None = None
 ) -> list[HistoryRow]:

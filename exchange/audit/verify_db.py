@@ -11,13 +11,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from crypto.checkpoint import NoteVerifier
-from crypto.errors import MalformedError
+from crypto.checkpoint import NoteVerifier, open_note
+from crypto.errors import CryptoError, MalformedError
 from crypto.merkle import Frontier, hash_leaf
 from exchange.audit import check_store, store
 from exchange.audit.check_store import Companions
 from exchange.audit.edge import RightEdge, TileWrite, empty_edge, unpack_state
 from exchange.audit.entry import Entry, decode_entry
+from exchange.audit.log_keys import LogKeys
 from exchange.audit.report import Progress, Report, no_progress
 from exchange.audit.restart import check_note
 from exchange.audit.rows import HeadRow, LeafRow, OutboxRow
@@ -47,7 +48,8 @@ def verify_database(
 
     Args:
         connection: from ``Database.read``, with nothing asked yet.
-        vkeys: verifier keys of the log, all that ever signed a checkpoint of it.
+        vkeys: verifier keys of the log as it is now, from somewhere else than this database. The newest checkpoint must
+            bear one of them; earlier keys are those that the entries below it tell of (``exchange.audit.log_keys``).
         unseal: opens ``audit_opening``; None: no keys at hand, so facts are not checked.
         check_sealed: opens the sealed columns of a table; None: likewise.
         sealed_tables: for which tables it is asked.
@@ -82,8 +84,9 @@ def _verify_audit_tables(
         return
     report.size = head.size
     facts = Facts(report=report, unseal=unseal) if unseal is not None else None
-    edge = _replay(report, connection, head, verifiers, facts, progress)
+    edge = _replay(report, connection, head, LogKeys(given=verifiers), facts, progress)
     _compare_head(report, connection, head, edge)
+    _check_newest(report, connection, verifiers)
     _check_waiting(report, connection, facts)
     for table, entry_id in check_store.strangers(connection):
         what = "is in the log already" if table == "audit_outbox" else "does not exist"
@@ -108,7 +111,7 @@ def _replay(
     report: Report,
     connection: Connection,
     head: HeadRow,
-    verifiers: Sequence[NoteVerifier],
+    keys: LogKeys,
     facts: Facts | None,
     progress: Progress,
 ) -> RightEdge:
@@ -126,6 +129,7 @@ def _replay(
             entry = _check_leaf(report, row)
             if entry is not None:
                 entries[entry.id] = entry
+                _take_key(report, keys, row.seq, entry)
         hashes = [hash_leaf(row.body) for row in rows]
         roots = edge.frontier.copy()
         for write in edge.extend(hashes):
@@ -134,6 +138,7 @@ def _replay(
         for checkpoint in check_store.checkpoints(connection, start, end):
             _append_up_to(roots, hashes, start, checkpoint.size)
             try:
+                verifiers = keys.verifiers(checkpoint.size)
                 if check_note(checkpoint, head.origin, verifiers) != roots.root():
                     report.fault(f"audit_checkpoint: that of size {checkpoint.size} has another root than the entries")
             except InconsistentLogError as exc:
@@ -148,6 +153,23 @@ def _replay(
         report.fault("audit_head: older than the newest checkpoint")
     report.checked.append(f"{count} entries, their columns, and every hash above them")
     return edge
+
+
+def _take_key(report: Report, keys: LogKeys, seq: int, entry: Entry) -> None:
+    try:
+        keys.take(seq, entry)
+    except MalformedError as exc:
+        report.fault(f"audit_leaf: entry {seq} tells of a key of the log that is none: {exc}")
+
+
+def _check_newest(report: Report, connection: Connection, verifiers: Sequence[NoteVerifier]) -> None:
+    newest = store.latest_checkpoint(connection)
+    if newest is None:
+        return
+    try:
+        open_note(newest.note, verifiers)
+    except CryptoError as exc:
+        report.fault(f"audit_checkpoint: the newest one does not bear a key that was given ({exc}); was a key rotated?")
 
 
 def _check_leaf(report: Report, row: LeafRow) -> Entry | None:

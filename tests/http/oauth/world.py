@@ -53,6 +53,10 @@ class PlainServices:
     token_signer: SigningKey
     clock: Clock
 
+    @property
+    def receipt_keys(self) -> tuple[SigningKey, ...]:
+        return (self.exchange.receipt_signer,)
+
 
 @dataclass
 class World:

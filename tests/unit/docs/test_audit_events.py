@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from api import rotation, wiring
+from api.keyfiles import key_files, read_keyset
 from consent.model import ConsentStatus
 from exchange import (
     agencies,
@@ -104,6 +106,17 @@ def live(house, monkeypatch):
     agencies.set_client_status(exchange, client.id, Status.SUSPENDED, now())
     agencies.set_agency_status(exchange, HOUSING, Status.SUSPENDED, now())
     agreements.end(exchange, "housing-benefit", by="officer-a", now=now())
+    rotate_keys(house)
+
+
+def rotate_keys(house):
+    for use, one in rotation.ROTATING.items():
+        old = read_keyset(key_files(house.services.config, one.keyset)).primary(one.purpose)
+        rotation.rotate(house.services, use)
+        sequencer = wiring.open_log(house.services.config, clock=house.clock)
+        sequencer.sequencer.run_round()
+        sequencer.database.dispose()
+        rotation.retire(house.services, use, old.kid)
 
 
 def what_the_clock_ends(house):
