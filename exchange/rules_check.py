@@ -48,7 +48,7 @@ class _Told:
             case EventType.AGENCY_STATUS_CHANGED:
                 self.agencies.setdefault(detail["agency"], {})["status"] = detail["status"]
             case EventType.CLIENT_REGISTERED:
-                told = {name: detail[name] for name in ("agency", "scopes", "jwks")}
+                told = {name: detail[name] for name in ("agency", "scopes", "jwks", "registration")}
                 self.clients[detail["client"]] = {**told, "status": "ACTIVE"}
             case EventType.CLIENT_STATUS_CHANGED:
                 self.clients.setdefault(detail["client"], {})["status"] = detail["status"]
@@ -111,9 +111,17 @@ def _agencies(connection: Connection) -> dict[str, dict[str, Any]]:
 
 
 def _clients(connection: Connection) -> dict[str, dict[str, Any]]:
-    rows = connection.execute(select(client.c.id, client.c.agency, client.c.scopes, client.c.jwks, client.c.status))
+    rows = connection.execute(
+        select(client.c.id, client.c.agency, client.c.scopes, client.c.jwks, client.c.registration, client.c.status)
+    )
     return {
-        row.id: {"agency": row.agency, "scopes": row.scopes, "jwks": _digest(row.jwks), "status": row.status}
+        row.id: {
+            "agency": row.agency,
+            "scopes": row.scopes,
+            "jwks": _digest(row.jwks),
+            "registration": _digest(row.registration),
+            "status": row.status,
+        }
         for row in rows
     }
 

@@ -108,6 +108,7 @@ def test_what_is_sealed_is_as_the_inventory_says():
         ("subject_identifier", "ct"),
         ("attribute_request", "details"),
         ("audit_opening", "ct"),
+        ("authorization_request", "ct"),
     }
     wrapped = {(name, column) for name, column, row in rows if row["protected"] == "wrapped"}
     assert wrapped == {("kek", "wrapped"), ("subject_key", "wrapped")}
