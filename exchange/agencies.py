@@ -168,7 +168,7 @@ def register_client(  # the order of every use case: the exchange first, the tim
         "agency": agency,
         "scopes": scope_text,
         "keys": " ".join(signing[:8]),
-        # All keys, the one included that every answer goes to: `cdx log verify --database` compares.
+        # All keys, the one included that every answer goes to: `cdx log verify-db` compares.
         "jwks": hashlib.sha256(stored_keys.encode()).hexdigest(),
         "registration": hashlib.sha256(stored_registration.encode()).hexdigest(),
     }

@@ -2,7 +2,7 @@
 
 A release trusts these rows; whoever writes to the database behind our back would change them, to let data out or to
 have it encrypted to a key of their own. Each was announced by an entry, so each difference shows here. For ``cdx log
-verify --database``, which has verified the entries themselves before.
+verify-db``, which has verified the entries themselves before.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Opens what is sealed, for ``cdx log verify --database``: whether it opens, never what it says."""
+"""Opens what is sealed, for ``cdx log verify-db``: whether it opens, never what it says."""
 
 from collections.abc import Iterator
 from functools import lru_cache
