@@ -47,7 +47,7 @@ Exit status of these commands:
     help=_HELP,
     rooms={
         "verify-db": ("log", "Verify this installation's database against the log, row by row."),
-        "monitor": ("monitor", "Follow a log: what is new, and does it fit what was seen before?"),
+        "monitor": ("monitor", "Follow the log at LOCATION: what is new, and does it fit what was seen before?"),
     },
 )
 def log_group() -> None:

@@ -226,6 +226,7 @@ def test_every_example_is_used():
         "openings",
         "bundle",
         "proof",
+        "log_state",
         "receipt_key",
         "receipt",
         "receipt_payload",
