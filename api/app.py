@@ -6,7 +6,10 @@ from flask import Flask, Response, current_app
 from flask_smorest import Api  # type: ignore[import-untyped]  # comes without types
 
 from api import docs_pages, problems, telemetry, v1
+from api.fast_lane import FastLane
+from api.headers import VIEWS_MAY_SET, security_headers
 from api.oauth import create_oauth_blueprint
+from api.oauth.state import EXTENSION
 from api.wiring import Services
 
 _DESCRIPTION = """\
@@ -49,6 +52,7 @@ def create_api_app(services: Services) -> Flask:
     docs_pages.register(app, api)
     problems.register(app)
     app.after_request(_harden)
+    app.wsgi_app = FastLane(app.wsgi_app, services, app.extensions[EXTENSION])  # type: ignore[method-assign]  # Flask's own way to put something in front
     return app
 
 
@@ -95,13 +99,7 @@ def _spec_options(public_url: str) -> dict[str, Any]:
 
 
 def _harden(response: Response) -> Response:
-    headers = response.headers
-    headers.setdefault("Cache-Control", "no-store")
-    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["X-Frame-Options"] = "DENY"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    if current_app.config["CDX_PUBLIC_URL"].startswith("https://"):
-        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+    for name, value in security_headers(current_app.config["CDX_PUBLIC_URL"]).items():
+        if name not in VIEWS_MAY_SET or name not in response.headers:
+            response.headers[name] = value
     return response

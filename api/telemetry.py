@@ -10,6 +10,7 @@ import re
 import secrets
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -61,31 +62,54 @@ class _LibraryLine(logging.Formatter):
         return json.dumps(event, sort_keys=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A request that has begun: its id, and when."""
+
+    correlation_id: str
+    traceparent: str | None  # echoed; None: there is none that can be taken up
+    at: float  # of the monotonic clock
+
+    @classmethod
+    def now(cls, traceparent: str) -> "Started":
+        """A request with this header, or an empty one, begins."""
+        return cls(
+            secrets.token_hex(16), traceparent if _TRACEPARENT.fullmatch(traceparent) else None, time.monotonic()
+        )
+
+    def headers(self) -> list[tuple[str, str]]:
+        """What the answer tells of it."""
+        told = [(CORRELATION_HEADER, self.correlation_id)]
+        return told if self.traceparent is None else [*told, ("traceparent", self.traceparent)]
+
+    def log(self, *, method: str, route: str | None, status: int) -> None:
+        """Its line, once it was answered."""
+        _log.info(
+            "request",
+            method=method if method in _METHODS else "?",
+            route=route,
+            status=status,
+            milliseconds=round((time.monotonic() - self.at) * 1000, 1),
+            correlation_id=self.correlation_id,
+            trace_id=None if self.traceparent is None else self.traceparent[3:35],
+        )
+
+
+_log = structlog.get_logger("cdx.api")
+
+
 def register(app: Flask) -> None:
     """Give every request an id, and the log a line about it."""
-    log = structlog.get_logger("cdx.api")
 
     @app.before_request
     def begin() -> None:
-        g.correlation_id = secrets.token_hex(16)
-        g.began = time.monotonic()
-        found = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-        g.trace_id = found[1] if found else None
+        g.started = Started.now(request.headers.get("traceparent", ""))
+        g.correlation_id = g.started.correlation_id
 
     @app.after_request
     def end(response: Response) -> Response:
-        if "correlation_id" not in g:
-            return response
-        response.headers[CORRELATION_HEADER] = g.correlation_id
-        if g.trace_id:
-            response.headers["traceparent"] = request.headers["traceparent"]
-        log.info(
-            "request",
-            method=request.method if request.method in _METHODS else "?",
-            route=str(request.url_rule) if request.url_rule else None,
-            status=response.status_code,
-            milliseconds=round((time.monotonic() - g.began) * 1000, 1),
-            correlation_id=g.correlation_id,
-            trace_id=g.trace_id,
-        )
+        if "started" in g:
+            response.headers.update(g.started.headers())
+            rule = request.url_rule
+            g.started.log(method=request.method, route=str(rule) if rule else None, status=response.status_code)
         return response

@@ -4,6 +4,7 @@ What is checked here costs no look at the database. The rest is the use case's, 
 that the token is live, and that the proof was not used before.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from flask import Request, request
@@ -29,6 +30,12 @@ def authenticate_agency(scope: str) -> Caller:
     token, proof = _authenticate(state, request, state.now())
     if token.client_id is None or scope not in token.scopes:
         raise insufficient_scope(scope)
+    return caller_of(token, proof)
+
+
+def caller_of(token: VerifiedToken, proof: Proof) -> Caller:
+    """The client behind a token of a client and its proof."""
+    assert token.client_id is not None  # looked at before
     return Caller(
         token_digest=token.digest,
         client_id=token.client_id,
@@ -58,24 +65,38 @@ def authenticate_citizen() -> Citizen:
     )
 
 
+def verify(
+    state: OAuthState, access_token: str, proofs: Sequence[str], *, method: str, path: str, now: datetime
+) -> tuple[VerifiedToken, Proof]:
+    """Token and proof, each by itself and the one for the other.
+
+    Args:
+        state: of the application.
+        access_token: what follows the scheme.
+        proofs: the values of all DPoP headers.
+        method: of the request.
+        path: of the request, as it stands in an address.
+        now: the time of the request.
+
+    Raises:
+        AccessTokenError: the token does not hold.
+        ProofError: the proof does not hold.
+    """
+    token = state.tokens.verify(access_token, now)
+    proof = verify_proof(proofs, method=method, url=state.url(path), now=now, ath=token.ath)
+    if proof.jkt != token.jkt:  # DP-12
+        raise AccessTokenError("the access token is bound to another key than the one of the DPoP proof")
+    return token, proof
+
+
 def _authenticate(state: OAuthState, request: Request, now: datetime) -> tuple[VerifiedToken, Proof]:
+    token, proofs = _access_token(request), request.headers.getlist("DPoP")
     try:
-        token = state.tokens.verify(_access_token(request), now)
-        proof = verify_proof(
-            request.headers.getlist("DPoP"),
-            method=request.method,
-            url=state.url(encoded_path(request.path)),
-            now=now,
-            ath=token.ath,
-        )
+        return verify(state, token, proofs, method=request.method, path=encoded_path(request.path), now=now)
     except AccessTokenError as exc:
         raise unauthorized("invalid_token", exc.text(teaching=state.teaching)) from None
     except ProofError as exc:
         raise unauthorized("invalid_dpop_proof", exc.text(teaching=state.teaching)) from None
-    if proof.jkt != token.jkt:  # DP-12
-        bound = AccessTokenError("the access token is bound to another key than the one of the DPoP proof")
-        raise unauthorized("invalid_token", bound.text(teaching=state.teaching))
-    return token, proof
 
 
 def _access_token(request: Request) -> str:

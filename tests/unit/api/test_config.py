@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.config import REQUIRED, Config, Environment, settings
-from api.errors import ConfigError
+from api.config import REQUIRED, Config, ConfigError, Environment, settings
 
 DEVELOPMENT = {
     "CDX_ENVIRONMENT": "development",
