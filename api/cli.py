@@ -1,22 +1,14 @@
-"""``cdx``: everything an operator does. Each command calls one use case; this file only gathers and explains them."""
+"""``cdx``: everything an operator does. Each command calls one use case; this file only gathers and explains them.
+
+The module of a command is imported when the command is used: whoever only checks a log needs no more than that.
+"""
 
 import sys
 
 import click
 
-from api.commands import (
-    governing,
-    housekeeping,
-    installation,
-    keys,
-    log,
-    people,
-    provider,
-    registering,
-    serving,
-    witness,
-)
-from api.commands.context import FAILURES, explain
+from api.commands.lazy import LazyGroup
+from api.commands.terminal import FAILURES, explain
 
 _HELP = """Citizen Data Exchange: verified facts about a person, between agencies, only with a recorded legal basis.
 
@@ -38,15 +30,35 @@ Settings come from the environment (CDX_…) or from the TOML file that CDX_CONF
 """
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# Command: module below api.commands, and its line in `cdx --help`.
+_ROOMS = {
+    "agency": ("registering", "The agencies that ask and supply."),
+    "agreement": ("governing", "Who may ask what: one person proposes, another approves."),
+    "catalogue": ("governing", "What can be asked, and for which purposes."),
+    "client": ("registering", "The programs of agencies that call the API."),
+    "config": ("installation", "Look at the settings."),
+    "db": ("installation", "Look after the database."),
+    "housekeeping": ("housekeeping", "Append the end of consents and requests whose time has run out."),
+    "init": ("installation", "Make a new installation: keys, tables, the operator's key and an empty audit log."),
+    "keys": ("keys", "Look after keys."),
+    "log": ("transparency", "The audit log: verify, prove, copy, follow."),
+    "openapi": ("installation", "Print the description of the API (OpenAPI 3.1)."),
+    "provider": ("provider", "Answer live queries from a read-only view of an old registry."),
+    "sandbox": ("registering", "Help for agencies that try the exchange."),
+    "serve": ("serving", "Serve the API, together with the sequencer of the audit log."),
+    "subject": ("people", "One person."),
+    "subjects": ("people", "What supplying agencies hold about people."),
+    "witness": ("witness", "Witness the logs of others: say with your own key that they only grew."),
+    "worker": ("serving", "Run the sequencer of the audit log by itself, and delete what has expired."),
+}
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(cls=LazyGroup, rooms=_ROOMS, help=_HELP, context_settings=_SETTINGS)
 @click.version_option(package_name="citizen-data-exchange", prog_name="cdx")
 def cdx() -> None:
     """Gather all commands."""
-
-
-for module in (installation, keys, serving, governing, registering, people, provider, log, housekeeping, witness):
-    for command in module.COMMANDS:
-        cdx.add_command(command)
 
 
 def main() -> None:

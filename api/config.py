@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from api.errors import ConfigError
 from exchange.context import UNNAMED_AUTHORITY, UNNAMED_OPERATOR, Settings
 from exchange.model import Organisation
 
@@ -36,14 +37,6 @@ class Environment(StrEnum):
     DEVELOPMENT = "development"
     SANDBOX = "sandbox"
     PRODUCTION = "production"
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used. ``faults`` lists everything that is wrong with it."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
 
 
 def _flag(text: str) -> bool:

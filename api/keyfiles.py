@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from api.config import Config, ConfigError
+from api.config import Config
+from api.errors import ConfigError
 from crypto.encoding import b64u_decode, b64u_encode
 from crypto.errors import CryptoError, MalformedError
 from crypto.ids import random_bytes

@@ -157,6 +157,9 @@ DENIALS: Final[Mapping[DenyReason, Problem]] = {
     DenyReason.LEGAL_BASIS_NOT_ADMITTED: Problem(
         type="legal-basis-not-admitted", title="The purpose does not admit the agreement's legal basis.", status=403
     ),
+    DenyReason.OUTSIDE_GRANT: Problem(
+        type="outside-grant", title="The token stands for a permission under another agreement.", status=403
+    ),
     DenyReason.OUTSIDE_AGREEMENT: _OUTSIDE_AGREEMENT,
 } | {reason: NOT_PERMITTED for reason in DenyReason if not reason.is_callers_fault}
 

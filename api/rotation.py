@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from api.config import ConfigError
+from api.errors import ConfigError
 from api.keyfiles import InstallationKeyset, changing, key_files, read_keyset, replace_keyset, write_public
 from api.wiring import Services
 from crypto.checkpoint import NoteSigner, NoteVerifier, open_note

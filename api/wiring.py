@@ -13,7 +13,8 @@ from typing import Literal
 from sqlalchemy import insert, select
 
 from api import schema
-from api.config import Config, ConfigError
+from api.config import Config
+from api.errors import ConfigError
 from api.keyfiles import key_files, make_keyset, read_keyset, write_public
 from crypto.blind_index import BlindIndex
 from crypto.checkpoint import NoteSigner, NoteVerifier

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from tempfile import mkdtemp
 
-from api.config import ConfigError
+from api.errors import ConfigError
 from api.keyfiles import key_files_in, make_keyset, read_keyset, write_public
 from api.wiring import system_clock
 from crypto.checkpoint import Cosigner

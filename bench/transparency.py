@@ -27,6 +27,7 @@ from exchange.audit.sequencer import ENTRIES_PER_ROUND, Sequencer
 from exchange.audit.sources import DirectorySource
 from exchange.audit.tables import audit_leaf
 from exchange.audit.tiles import TileCache
+from exchange.audit.trust import Trust
 from exchange.audit.verify import verify_log
 from exchange.audit.verify_db import verify_database
 from exchange.database import Database
@@ -273,7 +274,7 @@ def _verify(database: Database, entries: int, folder: Path, advance: Advance) ->
     rates = {}
     for name, workers in (("one", 1), ("all", None)):
         began = time.perf_counter()
-        report = verify_log(DirectorySource(folder), _SIGNER.vkey, workers=workers)
+        report = verify_log(DirectorySource(folder), Trust.of(_SIGNER.vkey), workers=workers)
         rates[name] = entries / (time.perf_counter() - began)
         assert report.ok, report.faults
     advance(entries // 2)

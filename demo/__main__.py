@@ -150,7 +150,7 @@ def _invite(story: Story, installation: Installation, mara: Person) -> None:
         "--agreement student-payment --purpose benefit_payment full_name bank_account"
     )
     story.say(f"  {here / 'python'} -m demo.decide {mara.national_id}      # be Mara: then send the request again")
-    story.say(f"  {here / 'cdx'} log verify --database")
+    story.say(f"  {here / 'cdx'} log verify-db")
     story.say()
     story.say("Ctrl-C ends everything.")
 

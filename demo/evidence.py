@@ -74,7 +74,7 @@ def find_changes(installation: Installation, story: Story) -> None:
 
 
 def _verify(installation: Installation, database: Path) -> Ran:
-    return run_cdx(installation, "log", "verify", "--database", CDX_DATABASE_URL=f"sqlite:///{database}")
+    return run_cdx(installation, "log", "verify-db", CDX_DATABASE_URL=f"sqlite:///{database}")
 
 
 def _copy(source: Path, target: Path) -> Path:

@@ -15,7 +15,7 @@ import httpx
 import yaml
 
 from api.cli import cdx
-from api.commands.context import FAILURES
+from api.commands.terminal import FAILURES
 from demo.agency import Agency
 from demo.people import Person
 from demo.registers import (

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from crypto.encoding import lp16_text
 from exchange import access_store as store
 from exchange.access_store import LIVE_CITIZEN_TOKEN, LIVE_TOKEN
+from exchange.client_registration import ClientRegistration, registration_of
 from exchange.errors import AccessRefusedError, ReplayedError
 from exchange.events import Event, EventType, Outcome
 from exchange.model import Caller, Citizen
@@ -27,6 +28,7 @@ __all__ = [
     "LIVE_CITIZEN_TOKEN",
     "LIVE_TOKEN",
     "PROOF",
+    "SESSION",
     "SUBJECT",
     "ClientRecord",
     "LiveClient",
@@ -38,8 +40,10 @@ __all__ = [
     "issue",
     "issue_token",
     "purge",
+    "record_replay",
     "record_replayed_proof",
     "single_use_digest",
+    "take_all",
     "take_single_use",
     "token_digest",
 ]
@@ -47,6 +51,8 @@ __all__ = [
 PROOF = "dpop-proof"
 SUBJECT = "subject"
 """Who acts, in the log, when it is the person."""
+SESSION = "session"
+"""In place of a key's thumbprint: the token of a session in the browser. No thumbprint is that short."""
 IDEMPOTENCY_LIFETIME = timedelta(days=7)
 """How long an idempotency key is remembered: far longer than any client retries."""
 PURGE_MARGIN = timedelta(minutes=5)
@@ -62,6 +68,7 @@ class ClientRecord:
     jwks: str  # JSON text of its public key set
     scopes: frozenset[str]
     version: int
+    registration: ClientRegistration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +125,17 @@ def take_single_use(connection: Connection, digest: bytes, expires_at: datetime,
     return expires_at > now and store.insert_single_use(connection, digest, expires_at)
 
 
+def take_all(connection: Connection, uses: Sequence[SingleUse], now: datetime) -> SingleUse | None:
+    """Take several single-use values in the caller's transaction; the first that had been used before, or None.
+
+    Always in the same order, so that two requests with the same values cannot wait for each other.
+    """
+    for use in sorted(uses, key=lambda use: use.digest):
+        if not take_single_use(connection, use.digest, use.expires_at, now):
+            return use
+    return None
+
+
 def client_for_authentication(connection: Connection, client_id: str) -> ClientRecord | None:
     """The client by its id; None when unknown or when it or its agency is suspended."""
     # No client has such an id, and PostgreSQL refuses some of them as text (a NUL) with an error of its own.
@@ -127,7 +145,12 @@ def client_for_authentication(connection: Connection, client_id: str) -> ClientR
     if row is None:
         return None
     return ClientRecord(
-        id=row.id, agency=row.agency, jwks=row.jwks, scopes=frozenset(row.scopes.split()), version=row.version
+        id=row.id,
+        agency=row.agency,
+        jwks=row.jwks,
+        scopes=frozenset(row.scopes.split()),
+        version=row.version,
+        registration=registration_of(row.registration),
     )
 
 
@@ -165,19 +188,14 @@ def issue(
         AccessRefusedError: the person may no longer sign in.
     """
     with exchange.database.write() as connection:
-        replayed = None
-        # Always in the same order, so that two requests with the same values cannot wait for each other.
-        for use in sorted(uses, key=lambda use: use.digest):
-            if not take_single_use(connection, use.digest, use.expires_at, now):
-                replayed = use
-                break
+        replayed = take_all(connection, uses, now)
         if replayed is None:
             if token.subject_ref is not None and not store.subject_may_sign_in(connection, token.subject_ref):
                 raise AccessRefusedError("the person may not sign in")
             issue_token(connection, token)
             connection.commit()
             return None
-    _record_replay(exchange, replayed, org=org, subject_ref=token.subject_ref, client_id=token.client_id, now=now)
+    record_replay(exchange, replayed, org=org, subject_ref=token.subject_ref, client_id=token.client_id, now=now)
     return replayed
 
 
@@ -211,7 +229,7 @@ def admit(exchange: "Exchange", caller: Caller, now: datetime) -> LiveClient:
 
 
 def admit_citizen(exchange: "Exchange", citizen: Citizen, now: datetime) -> None:
-    """Let a person in, as :func:`admit` does a client.
+    """Let a person in, as :func:`admit` does a client; a session in the browser has no proof to take.
 
     Raises:
         AccessRefusedError: the token is not live, or the person may no longer sign in.
@@ -221,6 +239,10 @@ def admit_citizen(exchange: "Exchange", citizen: Citizen, now: datetime) -> None
         row = store.select_live_citizen_token(connection, citizen.token_digest, now)
         if row is None or row.subject_ref != citizen.subject_ref or row.jkt != citizen.jkt:
             raise AccessRefusedError("the access token is not in force")
+        if citizen.proof_digest is None or citizen.proof_expires_at is None:
+            if row.jkt != SESSION:
+                raise AccessRefusedError("an own token counts with its proof only")
+            return
         taken = take_single_use(connection, citizen.proof_digest, citizen.proof_expires_at, now)
         if taken:
             connection.commit()
@@ -238,11 +260,13 @@ def record_replayed_proof(exchange: "Exchange", caller: Caller | Citizen, *, org
         org: agency code, or ``"subject"``.
         now: the time of the request.
     """
+    assert caller.proof_digest is not None  # whoever has none replays none
+    assert caller.proof_expires_at is not None
     use = SingleUse(kind=PROOF, digest=caller.proof_digest, expires_at=caller.proof_expires_at)
     if isinstance(caller, Citizen):
-        _record_replay(exchange, use, org=org, subject_ref=caller.subject_ref, client_id=None, now=now)
+        record_replay(exchange, use, org=org, subject_ref=caller.subject_ref, now=now)
     else:
-        _record_replay(exchange, use, org=org, subject_ref=None, client_id=caller.client_id, now=now)
+        record_replay(exchange, use, org=org, client_id=caller.client_id, now=now)
 
 
 def purge(connection: Connection, now: datetime) -> int:
@@ -250,10 +274,19 @@ def purge(connection: Connection, now: datetime) -> int:
     return sum(store.delete_expired(connection, now - PURGE_MARGIN, keys_before=now - IDEMPOTENCY_LIFETIME))
 
 
-def _record_replay(
-    exchange: "Exchange", use: SingleUse, *, org: str, subject_ref: UUID | None, client_id: str | None, now: datetime
+def record_replay(
+    exchange: "Exchange",
+    use: SingleUse,
+    *,
+    org: str,
+    now: datetime,
+    subject_ref: UUID | None = None,
+    client_id: str | None = None,
 ) -> None:
-    """Audit a replay (invariant 7): once per value, or whoever holds a leaked one could fill the log with it."""
+    """Audit a replay (invariant 7), after the transaction that found out rolled back.
+
+    Once per value, or whoever holds a leaked one could fill the log with it.
+    """
     detail = {"what": use.kind} | ({"client": client_id} if client_id is not None else {})
     seen = single_use_digest("replay", org, use.digest.hex())
     with exchange.unit_of_work(now) as uow:

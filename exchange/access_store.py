@@ -5,7 +5,7 @@ plain Core selects: another statement may add columns to them, lock their rows, 
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -14,7 +14,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.tables import consent
 from exchange.model import Status, SubjectStatus
-from exchange.tables import access_token, agency, client, idempotency, single_use, subject
+from exchange.tables import (
+    access_token,
+    agency,
+    authorization_request,
+    client,
+    idempotency,
+    refresh_token,
+    single_use,
+    subject,
+)
+
+CODE_KEPT = timedelta(hours=1)
+"""How long a pushed request and its code stay after the time to decide: a code that comes again must be recognised."""
 
 
 class TokenStatus(StrEnum):
@@ -84,7 +96,7 @@ LIVE_CITIZEN_TOKEN = (
 """A person's live token; parameters as of :data:`LIVE_TOKEN`. No row also for the erased and the deceased."""
 
 _CLIENT = (
-    select(client.c.id, client.c.agency, client.c.jwks, client.c.scopes, client.c.version)
+    select(client.c.id, client.c.agency, client.c.jwks, client.c.scopes, client.c.version, client.c.registration)
     .select_from(client.join(agency, agency.c.code == client.c.agency))
     .where(
         client.c.id == bindparam("client_id"),
@@ -107,7 +119,7 @@ def insert_single_use(connection: Connection, digest: bytes, expires_at: datetim
     return connection.execute(statement, {"digest": digest, "expires_at": expires_at}).rowcount == 1
 
 
-def select_client(connection: Connection, client_id: str) -> Row[str, str, str, str, int] | None:
+def select_client(connection: Connection, client_id: str) -> Row[str, str, str, str, int, str] | None:
     """The client when it and its agency are in force."""
     return connection.execute(_CLIENT, {"client_id": client_id}).one_or_none()
 
@@ -162,5 +174,8 @@ def delete_expired(connection: Connection, before: datetime, *, keys_before: dat
         delete(idempotency).where(idempotency.c.created_at < keys_before),
         delete(single_use).where(single_use.c.expires_at < before),
         delete(access_token).where(access_token.c.expires_at < before),
+        delete(refresh_token).where(refresh_token.c.expires_at < before),
+        # A code is redeemed within a minute of the decision, and its row must be there while it may be replayed.
+        delete(authorization_request).where(authorization_request.c.decide_until < before - CODE_KEPT),
     )
     return tuple(connection.execute(statement).rowcount for statement in statements)

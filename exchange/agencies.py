@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from crypto import canonical
 from crypto.errors import MalformedError
 from crypto.jwk import load_jwk_set
+from exchange.client_registration import ClientRegistration
 from exchange.documents import DocumentFaultsError, faults_of, read_document
 from exchange.errors import ExchangeError, UnknownAgencyError
 from exchange.events import Event, EventType
@@ -34,6 +35,8 @@ SCHEMA: Final = "agencies.schema.json"
 _VERSION: Final = "cdx/agencies/v1"
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _SCOPE: Final = re.compile(r"[a-z][a-z_]{0,31}(?::[a-z][a-z_]{0,31})?", re.ASCII)
+ONLY_ITSELF: Final = ClientRegistration()
+"""A client that asks in its own name only, with keys by value."""
 _PERSONS_SCOPE: Final = "me"  # of a person's own token: no client is ever given it
 
 
@@ -107,7 +110,13 @@ def register_agency(exchange: "Exchange", code: str, name: str, profile: Mapping
 
 
 def register_client(  # the order of every use case: the exchange first, the time last
-    exchange: "Exchange", client_id: str, agency: str, jwks: Mapping[str, Any], scopes: Iterable[str], now: datetime
+    exchange: "Exchange",
+    client_id: str,
+    agency: str,
+    jwks: Mapping[str, Any],
+    scopes: Iterable[str],
+    now: datetime,
+    registration: ClientRegistration = ONLY_ITSELF,
 ) -> None:
     """Register a client of an agency, active from now on.
 
@@ -115,9 +124,11 @@ def register_client(  # the order of every use case: the exchange first, the tim
         exchange: the exchange.
         client_id: what it calls itself when it asks for a token.
         agency: code of its agency.
-        jwks: its public keys: at least one to sign with; exactly one to encrypt answers to, if it asks for attributes.
+        jwks: its public keys: at least one to sign with, or none if they stand at its ``jwks_uri``; exactly one to
+            encrypt answers to, if it asks for attributes.
         scopes: what it may be granted at most.
         now: aware UTC.
+        registration: what else is registered of it.
 
     Raises:
         RegistrationError: the id, a key or a scope is not valid, or the id is taken.
@@ -130,14 +141,18 @@ def register_client(  # the order of every use case: the exchange first, the tim
     if not granted or _PERSONS_SCOPE in granted or any(_SCOPE.fullmatch(scope) is None for scope in granted):
         faults.append("scopes: expected at least one, each such as attributes:request")
     signing = _keys(jwks, "sig")
-    if not signing:
+    if registration.jwks_uri is None and not signing:
         faults.append("jwks: no usable signature key (ES256, PS256 or Ed25519, public members only)")
+    if registration.jwks_uri is not None and signing:
+        faults.append("jwks: signature keys stand at the jwks_uri or here, not in both places")
+    faults += registration.faults()
     if REQUEST_SCOPE in granted and len(_keys(jwks, "enc")) != 1:
         faults.append("jwks: expected exactly one encryption key (P-256, use: enc) for the answers")
     if faults:
         raise RegistrationError("the client is not valid:\n" + "\n".join(faults))
     scope_text = " ".join(granted)
     stored_keys = json.dumps(jwks, separators=(",", ":"), sort_keys=True)
+    stored_registration = registration.to_text()
     row = {
         "id": client_id,
         "agency": agency,
@@ -146,14 +161,16 @@ def register_client(  # the order of every use case: the exchange first, the tim
         "status": Status.ACTIVE.value,
         "version": 1,
         "created_at": now,
+        "registration": stored_registration,
     }
     detail = {
         "client": client_id,
         "agency": agency,
         "scopes": scope_text,
         "keys": " ".join(signing[:8]),
-        # All keys, the one included that every answer goes to: `cdx log verify --database` compares.
+        # All keys, the one included that every answer goes to: `cdx log verify-db` compares.
         "jwks": hashlib.sha256(stored_keys.encode()).hexdigest(),
+        "registration": hashlib.sha256(stored_registration.encode()).hexdigest(),
     }
     _register(exchange, client_table, row, EventType.CLIENT_REGISTERED, org=agency, detail=detail, now=now)
 

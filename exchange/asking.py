@@ -88,6 +88,7 @@ def question(
         consent=ground.consent,
         last_negative_at=last_negative_at,
         form_uses=uses,
+        granted_agreement_id=ground.granted_agreement_id,
     )
 
 

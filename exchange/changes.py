@@ -17,11 +17,13 @@ UNAUDITED_TABLES = frozenset(
         "audit_outbox",
         "audit_subject_entry",
         "audit_tile",
+        "authorization_request",
         "form_use",
         "idempotency",
         "import_progress",
         "journal",
         "pseudonym",
+        "refresh_token",
         "single_use",
     }
 )

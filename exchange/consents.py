@@ -16,7 +16,7 @@ from consent import store as consent_store
 from consent.errors import ScopeError, UnknownConsentError
 from consent.events import ConsentEvent
 from consent.ledger import ConsentLedger
-from consent.model import Actor, ActorKind, ConsentTerms, Manner, Method
+from consent.model import Actor, ActorKind, ConsentTerms, Manner
 from consent.rows import ConsentRow
 from consent.scope import AttributeScope, ScopedAttribute
 from crypto.ids import new_id
@@ -71,8 +71,8 @@ def allow(
             row.consent_id,
             subject_ref=citizen.subject_ref,
             selection=selection,
-            manner=Manner(method=Method.API, language=language, notice_version=notice_version),
-            actor=_person(citizen),
+            manner=Manner(method=citizen.method, language=language, notice_version=notice_version),
+            actor=person(citizen),
             valid_until=valid_until,
             uses=uses,
         )
@@ -96,8 +96,8 @@ def refuse(
         return ledger.refuse(
             row.consent_id,
             subject_ref=citizen.subject_ref,
-            manner=Manner(method=Method.API, language=language, notice_version=notice_version),
-            actor=_person(citizen),
+            manner=Manner(method=citizen.method, language=language, notice_version=notice_version),
+            actor=person(citizen),
         )
 
     return _decide(exchange, citizen, request_id, step, now)
@@ -107,10 +107,11 @@ def _check_notice(
     ledger: ConsentLedger, row: Row[Any], agreement: Agreement, language: str, notice_version: str
 ) -> None:
     """The ledger records what the person was shown, so it must be something that was offered."""
-    _require_notice(agreement, language, notice_version, offered=ledger.record(row.consent_id).terms.notice_version)
+    require_notice(agreement, language, notice_version, offered=ledger.record(row.consent_id).terms.notice_version)
 
 
-def _require_notice(agreement: Agreement, language: str, notice_version: str, *, offered: str) -> None:
+def require_notice(agreement: Agreement, language: str, notice_version: str, *, offered: str) -> None:
+    """Refuse words that were not offered (NoticeError)."""
     if notice_version != offered:
         raise NoticeError(f"the notice that was offered is version {offered}")
     if language not in agreement.notice.texts:
@@ -122,11 +123,11 @@ Step = Callable[[ConsentLedger, Row[Any], UnitOfWork], list[ConsentEvent]]
 
 def _decide(exchange: "Exchange", citizen: Citizen, request_id: UUID, step: Step, now: datetime) -> Decided:
     with exchange.unit_of_work(now) as uow:
-        _hold(uow, citizen)
+        hold(uow, citizen)
         row = citizen_store.request_of_subject(uow.connection, request_id, citizen.subject_ref)
         if row is None or row.consent_id is None or row.status != "WAITING":
             raise UnknownRequestError(f"no request {request_id} waits for a decision")
-        events = step(_ledger(uow), row, uow)
+        events = step(ledger_of(uow), row, uow)
         _record(uow, citizen, events, org=row.agency, purpose=row.purpose, request_id=request_id)
         uow.commit()
     return _decided(events, row.consent_id)
@@ -139,7 +140,7 @@ def withdraw(exchange: "Exchange", citizen: Citizen, consent_id: UUID, now: date
         citizen,
         consent_id,
         lambda ledger: ledger.withdraw(
-            consent_id, subject_ref=citizen.subject_ref, manner=Manner(method=Method.API), actor=_person(citizen)
+            consent_id, subject_ref=citizen.subject_ref, manner=Manner(method=citizen.method), actor=person(citizen)
         ),
         now,
     )
@@ -152,7 +153,7 @@ def pause(exchange: "Exchange", citizen: Citizen, consent_id: UUID, now: datetim
         citizen,
         consent_id,
         lambda ledger: ledger.pause(
-            consent_id, subject_ref=citizen.subject_ref, manner=Manner(method=Method.API), actor=_person(citizen)
+            consent_id, subject_ref=citizen.subject_ref, manner=Manner(method=citizen.method), actor=person(citizen)
         ),
         now,
     )
@@ -165,7 +166,7 @@ def resume(exchange: "Exchange", citizen: Citizen, consent_id: UUID, now: dateti
         citizen,
         consent_id,
         lambda ledger: ledger.resume(
-            consent_id, subject_ref=citizen.subject_ref, manner=Manner(method=Method.API), actor=_person(citizen)
+            consent_id, subject_ref=citizen.subject_ref, manner=Manner(method=citizen.method), actor=person(citizen)
         ),
         now,
     )
@@ -184,16 +185,16 @@ def renew(
     """
     access.admit_citizen(exchange, citizen, now)
     with exchange.unit_of_work(now) as uow:
-        _hold(uow, citizen)
+        hold(uow, citizen)
         row = _own(uow.connection, citizen, consent_id)
         agreement = agreement_by_id(uow.connection, row.agreement_id)
         if not agreement.is_in_force(now):
             raise AgreementNotInForceError(f"agreement {agreement.code} is not in force")
-        _require_notice(agreement, language, notice_version, offered=agreement.notice.version)
+        require_notice(agreement, language, notice_version, offered=agreement.notice.version)
         kept = [line for line in agreement.lines if row.scope.covers(line.name, line.form)]
         if not kept:
             raise ScopeError("nothing of what was allowed is part of the agreement any more")
-        old = _ledger(uow).record(consent_id, subject_ref=citizen.subject_ref)
+        old = ledger_of(uow).record(consent_id, subject_ref=citizen.subject_ref)
         limits = [uses for uses in (old.uses, agreement.max_uses) if uses is not None]
         terms = ConsentTerms(
             subject_ref=citizen.subject_ref,
@@ -212,13 +213,13 @@ def renew(
             language=language,
             legal_basis=agreement.legal_basis,
         )
-        events = _ledger(uow).renew(
+        events = ledger_of(uow).renew(
             consent_id,
             subject_ref=citizen.subject_ref,
             terms=terms,
             selection=[(line.name, line.form) for line in kept],
-            manner=Manner(method=Method.API, language=language, notice_version=notice_version),
-            actor=_person(citizen),
+            manner=Manner(method=citizen.method, language=language, notice_version=notice_version),
+            actor=person(citizen),
         )
         _record(uow, citizen, events, org=row.consumer, purpose=row.purpose)
         uow.commit()
@@ -234,9 +235,9 @@ def _change(
 ) -> Decided:
     access.admit_citizen(exchange, citizen, now)
     with exchange.unit_of_work(now) as uow:
-        _hold(uow, citizen)
+        hold(uow, citizen)
         row = _own(uow.connection, citizen, consent_id)
-        events = step(_ledger(uow))
+        events = step(ledger_of(uow))
         _record(uow, citizen, events, org=row.consumer, purpose=row.purpose)
         # Acknowledged only after this commit; whatever commits later sees the new version (invariant 2).
         uow.commit()
@@ -250,7 +251,7 @@ def _own(connection: Connection, citizen: Citizen, consent_id: UUID) -> ConsentR
     return row
 
 
-def _hold(uow: UnitOfWork, citizen: Citizen) -> None:
+def hold(uow: UnitOfWork, citizen: Citizen) -> None:
     """Share-lock the person: an erasure waits for us, or has won."""
     if not citizen_store.hold_subject(uow.connection, citizen.subject_ref):
         raise SubjectErasedError("the person was erased")
@@ -268,11 +269,13 @@ def _record(
     record_consent_events(uow, events, subject_ref=citizen.subject_ref, org=org, purpose=purpose, request_id=request_id)
 
 
-def _ledger(uow: UnitOfWork) -> ConsentLedger:
+def ledger_of(uow: UnitOfWork) -> ConsentLedger:
+    """The ledger within this unit of work."""
     return ConsentLedger(uow.connection, now=uow.now, new_entry_id=lambda: new_id(uow.now))
 
 
-def _person(citizen: Citizen) -> Actor:
+def person(citizen: Citizen) -> Actor:
+    """The person as the actor of the own decision."""
     return Actor(kind=ActorKind.SUBJECT, ref=str(citizen.subject_ref))
 
 

@@ -45,6 +45,9 @@ class EventType(StrEnum):
     CONSENT_INVALIDATED = "consent.invalidated"
     CONSENT_SUPERSEDED = "consent.superseded"
     ACCESS_REPLAYED = "access.replayed"
+    AUTHORIZATION_GRANTED = "authorization.granted"  # in the browser: a code was given with the permission
+    AUTHORIZATION_REDEEMED = "authorization.redeemed"  # the code became tokens
+    AUTHORIZATION_DENIED = "authorization.denied"  # a code that does not hold, or came again
     SUBJECT_CREATED = "subject.created"
     SUBJECT_WRITTEN = "subject.written"
     SUBJECT_STATUS_CHANGED = "subject.status_changed"

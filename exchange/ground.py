@@ -21,7 +21,7 @@ from exchange.agreement_model import Agreement
 from exchange.catalogue_model import Catalogue
 from exchange.errors import AccessRefusedError
 from exchange.keyring import KeyRow
-from exchange.model import AttributeRequest, Caller, SubjectStatus
+from exchange.model import GRANTOR, AttributeRequest, Caller, SubjectStatus
 from exchange.policy import ConsentState, SubjectState
 from exchange.tables import agreement as agreement_table
 
@@ -62,6 +62,7 @@ class Ground:
     pseudonym_known: bool
     earlier: tuple[UUID, bytes] | None
     values: tuple[SealedValue, ...]
+    granted_agreement_id: UUID | None = None  # of the permission that the token stands for
 
 
 def read_for(
@@ -78,7 +79,16 @@ def read_for(
         AccessRefusedError: the token is not live (invariant 13).
     """
     names = sorted({line.name for line in request.attributes})
-    if request.subject.scheme == ground_store.PSEUDONYM_SCHEME:
+    if request.subject == GRANTOR:
+        rows = ground_store.read_ground_by_token(
+            connection,
+            token_digest=caller.token_digest,
+            now=now,
+            agreement=request.agreement,
+            attributes=names,
+            key_digest=key_digest,
+        )
+    elif request.subject.scheme == ground_store.PSEUDONYM_SCHEME:
         rows = ground_store.read_ground_by_pseudonym(
             connection,
             token_digest=caller.token_digest,
@@ -137,6 +147,7 @@ def _ground(
         catalogue=exchange.catalogues.current(connection, head.catalogue_version),
         pseudonym_known=head.known_pseudonym is not None,
         earlier=None if head.earlier_request_id is None else (head.earlier_request_id, head.earlier_body_digest),
+        granted_agreement_id=head.granted_agreement_id,
         values=tuple(
             SealedValue(
                 attribute=row.attribute,

@@ -21,6 +21,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
+    or_,
     select,
     type_coerce,
 )
@@ -51,6 +52,7 @@ def _ground(which_agreement: Any, which_subject: Any) -> Select[Any]:
     return (
         select(
             access_token.c.jkt,
+            _TOKENS_CONSENT.c.agreement_id.label("granted_agreement_id"),
             client.c.id.label("client_id"),
             client.c.agency,
             client.c.jwks,
@@ -95,6 +97,8 @@ def _ground(which_agreement: Any, which_subject: Any) -> Select[Any]:
                 consent.c.subject_ref == subject.c.ref,
                 consent.c.agreement_id == agreement.c.id,
                 consent.c.status.in_(IN_FORCE),
+                # A token that stands for one permission uses that one only.
+                or_(access_token.c.consent_id.is_(None), consent.c.id == access_token.c.consent_id),
             ),
         )
         .outerjoin(pseudonym, and_(pseudonym.c.subject_ref == subject.c.ref, pseudonym.c.agency == client.c.agency))
@@ -141,6 +145,7 @@ _BY_PSEUDONYM = _ground(
     .correlate(client)
     .scalar_subquery(),
 )
+_BY_TOKEN = _ground(agreement.c.code == bindparam("agreement"), subject.c.ref == _TOKENS_CONSENT.c.subject_ref)
 _BY_REQUEST = _ground(
     agreement.c.id == bindparam("agreement_id", type_=Uuid),
     subject.c.ref == bindparam("subject_ref", type_=Uuid),
@@ -191,6 +196,28 @@ def read_ground_by_pseudonym(
             "token_now": now,
             "agreement": agreement,
             "pseudonym": pseudonym,
+            "attributes": attributes,
+            "key_digest": key_digest,
+        },
+    ).all()
+
+
+def read_ground_by_token(
+    connection: Connection,
+    *,
+    token_digest: bytes,
+    now: datetime,
+    agreement: str,
+    attributes: Sequence[str],
+    key_digest: bytes,
+) -> Sequence[Row[Any]]:
+    """As by identifier, for the person whose permission the token stands for."""
+    return connection.execute(
+        _BY_TOKEN,
+        {
+            "token_digest": token_digest,
+            "token_now": now,
+            "agreement": agreement,
             "attributes": attributes,
             "key_digest": key_digest,
         },

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
+from consent.model import Method
+
 AgencyCode = NewType("AgencyCode", str)
 SubjectRef = NewType("SubjectRef", UUID)
 
@@ -60,6 +62,10 @@ class SubjectName:
 
     scheme: str
     id: str = field(repr=False)
+
+
+GRANTOR = SubjectName(scheme="", id="")
+"""Whoever gave the permission that the caller's token stands for. No caller can write an empty scheme."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +123,21 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citizen:
-    """A signed-in person, as the verified own token says."""
+    """A signed-in person, as the verified own token says.
+
+    Without a proof: a session in the browser (``access.SESSION``), held by a cookie, whose forms carry a token.
+    """
 
     subject_ref: UUID
     token_digest: bytes
     jkt: str
-    proof_digest: bytes
-    proof_expires_at: datetime
+    proof_digest: bytes | None = None
+    proof_expires_at: datetime | None = None
+
+    @property
+    def method(self) -> Method:
+        """Through which door this person decides."""
+        return Method.PORTAL if self.proof_digest is None else Method.API
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,12 @@ answer (invariant 6).
  2. the shape: at least one line, none twice, ``compare_to`` with ``equals`` and only with it
  3. the purpose is in the catalogue
  4. each attribute is in the catalogue, in a form that it admits (``equals`` only where guessing is hopeless)
- 5. the agreement is the caller's, in force, for this purpose, on a legal basis that the purpose admits
+ 5. the agreement is the caller's, that of the permission which the token stands for (if it stands for one), in force,
+    for this purpose, on a legal basis that the purpose admits
  6. each line stands in the agreement, in exactly this form
  7. the person can be served at all
  8. by law nobody is asked: steps 9 and 11 are only for consent
- 9. a consent is in force; else the person is asked, unless the person said no lately
+ 9. a consent is in force; else the person is asked, unless the person said no lately, or the token is for one consent
 10. nobody learns the whereabouts of a protected person
 11. each line stands in the consent, in exactly this form (invariant 3); optional ones outside are left out
 12. no weaker form is answered so often that the answers together would yield the value
@@ -57,6 +58,7 @@ class DenyReason(StrEnum):
     AGREEMENT_NOT_IN_FORCE = "agreement_not_in_force"
     PURPOSE_OUTSIDE_AGREEMENT = "purpose_outside_agreement"
     LEGAL_BASIS_NOT_ADMITTED = "legal_basis_not_admitted"
+    OUTSIDE_GRANT = "outside_grant"
     OUTSIDE_AGREEMENT = "outside_agreement"
     PROTECTED_ADDRESS = "protected_address"
     CONSENT_PAUSED = "consent_paused"
@@ -125,6 +127,8 @@ class Question:
         consent: the person's newest under this agreement, if any.
         last_negative_at: when the person last refused or withdrew under this agreement; None also if the person asks.
         form_uses: how often each ``(name, form)`` was answered to this agency in this calendar year.
+        granted_agreement_id: of the one permission that the token stands for; None: the token is the client's own.
+            ``consent`` is that permission then, or nothing.
     """
 
     request: AttributeRequest
@@ -136,6 +140,7 @@ class Question:
     consent: ConsentState | None = None
     last_negative_at: datetime | None = None
     form_uses: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    granted_agreement_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +189,8 @@ def decide(question: Question, now: datetime) -> Decision:
     # Step 7. Before any other look at the person, and the same whatever the lines are.
     subject = question.subject
     if subject is None or subject.status not in _SERVED:
-        if not agreement.legal_basis.asks_subject:
-            # By law nobody is asked, so nobody can be silent: the one coarse answer.
+        if not agreement.legal_basis.asks_subject or question.granted_agreement_id is not None:
+            # By law nobody is asked, so nobody can be silent: the one coarse answer. Who gave a permission is known.
             return Deny(reason=DenyReason.NOT_SERVED)
         return NeedsConsent(lines=lines, answerable=False)
     # Step 8.
@@ -257,6 +262,8 @@ def _fault_of_the_caller(question: Question, now: datetime) -> Deny | None:
         return Deny(reason=DenyReason.UNKNOWN_AGREEMENT)
     if agreement.consumer != question.agency:
         return Deny(reason=DenyReason.AGREEMENT_NOT_YOURS)
+    if question.granted_agreement_id not in (None, agreement.id):
+        return Deny(reason=DenyReason.OUTSIDE_GRANT)
     if not agreement.is_in_force(now):
         return Deny(reason=DenyReason.AGREEMENT_NOT_IN_FORCE)
     if agreement.purpose != purpose.code:
@@ -309,6 +316,9 @@ def _standing_consent(
             if now < consent.valid_from or consent.revision > agreement.revision:
                 return Deny(reason=DenyReason.CONSENT_NOT_IN_FORCE)
             return consent
+    if question.granted_agreement_id is not None:
+        # The token lives, so somebody ended the permission since it was read; nobody is asked anew with such a token.
+        return Deny(reason=DenyReason.CONSENT_NOT_IN_FORCE)
     negative = question.last_negative_at
     if negative is not None and now < negative + timedelta(days=agreement.cooling_off_days):
         return Deny(reason=DenyReason.COOLING_OFF)

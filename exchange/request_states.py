@@ -55,7 +55,7 @@ def state_of(exchange: "Exchange", caller: Caller, request_id: UUID, now: dateti
 def look_up(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime) -> RequestState:
     """As :func:`state_of`, for a caller that was let in already."""
     with exchange.database.read() as connection:
-        stored = store.find_request(connection, request_id, client_id=caller.client_id)
+        stored = store.find_request(connection, request_id, caller=caller)
         if stored is None:
             raise UnknownRequestError(f"no request {request_id}")
         consent = None if stored.consent_id is None else store.consent_status(connection, stored.consent_id)
@@ -95,7 +95,7 @@ def cancel(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime
     """
     live = access.admit(exchange, caller, now)
     with exchange.unit_of_work(now) as uow:
-        stored = store.find_request(uow.connection, request_id, client_id=caller.client_id)
+        stored = store.find_request(uow.connection, request_id, caller=caller)
         if stored is None:
             raise UnknownRequestError(f"no request {request_id}")
         store.hold_person(uow.connection, stored.subject_ref)
@@ -153,7 +153,7 @@ def acknowledge(exchange: "Exchange", caller: Caller, request_id: UUID, now: dat
     """
     live = access.admit(exchange, caller, now)
     with exchange.unit_of_work(now) as uow:
-        stored = store.find_request(uow.connection, request_id, client_id=caller.client_id)
+        stored = store.find_request(uow.connection, request_id, caller=caller)
         if stored is None:
             raise UnknownRequestError(f"no request {request_id}")
         store.hold_person(uow.connection, stored.subject_ref)

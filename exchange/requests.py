@@ -71,7 +71,7 @@ def submit(
         try:
             match decision:
                 case Permit() if needs_provider(ground, decision):
-                    request_id = _take_for_provider(exchange, caller, ground, request, taking, now)
+                    request_id = _take_for_provider(exchange, caller, ground, decision, request, taking, now)
                     return answer_with_provider(exchange, caller, request_id, now)
                 case Permit():
                     return _release_at_once(exchange, caller, ground, decision, opened, request, taking, now)
@@ -170,7 +170,13 @@ def _release_at_once(
 
 
 def _take_for_provider(
-    exchange: "Exchange", caller: Caller, ground: Ground, request: AttributeRequest, taking: Taking, now: datetime
+    exchange: "Exchange",
+    caller: Caller,
+    ground: Ground,
+    permit: Permit,
+    request: AttributeRequest,
+    taking: Taking,
+    now: datetime,
 ) -> UUID:
     """The first transaction: nothing is asked of a provider that is not on record here."""
     assert ground.subject_ref is not None  # a permit is about somebody
@@ -192,6 +198,7 @@ def _take_for_provider(
                 status=RequestStatus.TAKEN,
                 now=now,
                 expires_at=now + exchange.settings.request_lifetime,
+                consent_id=permit.consent_id,
             )
         )
         uow.record(received(caller, ground.agency, request, request_id, ground.subject_ref))

@@ -2,7 +2,7 @@
 
 A release trusts these rows; whoever writes to the database behind our back would change them, to let data out or to
 have it encrypted to a key of their own. Each was announced by an entry, so each difference shows here. For ``cdx log
-verify --database``, which has verified the entries themselves before.
+verify-db``, which has verified the entries themselves before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ class _Told:
             case EventType.AGENCY_STATUS_CHANGED:
                 self.agencies.setdefault(detail["agency"], {})["status"] = detail["status"]
             case EventType.CLIENT_REGISTERED:
-                told = {name: detail[name] for name in ("agency", "scopes", "jwks")}
+                told = {name: detail[name] for name in ("agency", "scopes", "jwks", "registration")}
                 self.clients[detail["client"]] = {**told, "status": "ACTIVE"}
             case EventType.CLIENT_STATUS_CHANGED:
                 self.clients.setdefault(detail["client"], {})["status"] = detail["status"]
@@ -111,9 +111,17 @@ def _agencies(connection: Connection) -> dict[str, dict[str, Any]]:
 
 
 def _clients(connection: Connection) -> dict[str, dict[str, Any]]:
-    rows = connection.execute(select(client.c.id, client.c.agency, client.c.scopes, client.c.jwks, client.c.status))
+    rows = connection.execute(
+        select(client.c.id, client.c.agency, client.c.scopes, client.c.jwks, client.c.registration, client.c.status)
+    )
     return {
-        row.id: {"agency": row.agency, "scopes": row.scopes, "jwks": _digest(row.jwks), "status": row.status}
+        row.id: {
+            "agency": row.agency,
+            "scopes": row.scopes,
+            "jwks": _digest(row.jwks),
+            "registration": _digest(row.registration),
+            "status": row.status,
+        }
         for row in rows
     }
 

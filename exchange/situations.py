@@ -40,7 +40,7 @@ def situation_of(exchange: "Exchange", caller: Caller, request_id: UUID, now: da
     """Read and decide; UnknownRequestError when the request is not this client's."""
     with exchange.database.read() as connection:
         exchange.pressure.check(connection, now)
-        stored = store.find_request(connection, request_id, client_id=caller.client_id)
+        stored = store.find_request(connection, request_id, caller=caller)
         if stored is None:
             raise UnknownRequestError(f"no request {request_id}")
         lines = canonical.decode(stored.attributes.encode())

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, Row, String, Uuid, bindparam, insert, select, update
+from sqlalchemy import Connection, Integer, Row, String, Uuid, bindparam, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from consent.store import TAKE_USE
 from consent.tables import consent
 from exchange.access_store import PARTIES_IN_FORCE, TAKE_SINGLE_USE, token_in_force
+from exchange.model import Caller
 from exchange.prepared import Prepared
 from exchange.tables import (
     access_token,
@@ -105,11 +106,20 @@ def form_uses(connection: Connection, *, subject_ref: UUID, agency: str, period:
     return {(row.attribute, row.form): row.uses for row in rows}
 
 
-def find_request(connection: Connection, request_id: UUID, *, client_id: str | None = None, lock: bool = False) -> Any:
-    """A request's row or None; only this client's, when one is given (a non-party sees nothing, invariant 6)."""
+def find_request(connection: Connection, request_id: UUID, *, caller: Caller | None = None, lock: bool = False) -> Any:
+    """A request's row or None; only this caller's, when one is given (a non-party sees nothing, invariant 6).
+
+    A caller whose token stands for one permission sees the requests under that permission, and no others.
+    """
     statement = select(*attribute_request.c).where(attribute_request.c.id == request_id)
-    if client_id is not None:
-        statement = statement.where(attribute_request.c.client_id == client_id)
+    if caller is not None:
+        granted = (
+            select(access_token.c.consent_id).where(access_token.c.digest == caller.token_digest).scalar_subquery()
+        )
+        statement = statement.where(
+            attribute_request.c.client_id == caller.client_id,
+            or_(granted.is_(None), attribute_request.c.consent_id == granted),
+        )
     if lock:
         statement = statement.with_for_update()
     return connection.execute(statement).one_or_none()

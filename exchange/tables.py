@@ -55,6 +55,7 @@ client = Table(
     Column("status", String(16), nullable=False),  # ACTIVE | SUSPENDED
     Column("version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("registration", Text, nullable=False, server_default="{}"),  # canonical JSON: exchange.client_registration
 )
 
 catalogue = Table(
@@ -258,6 +259,43 @@ access_token = Table(
     Column("expires_at", Instant, nullable=False),
     CheckConstraint("(client_id IS NULL) <> (subject_ref IS NULL)", name="one_owner"),
     Index("ix_access_token_expires_at", "expires_at"),
+    Index("ix_access_token_consent_id", "consent_id"),
+)
+
+authorization_request = Table(  # pushed by a client (RFC 9126), decided by a person, redeemed by the client: minutes
+    "authorization_request",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("uri_hash", LargeBinary(32), nullable=False),  # SHA-256 of the request_uri
+    Column("client_id", String(128), ForeignKey(client.c.id), nullable=False),
+    Column("ct", LargeBinary, nullable=False),  # what was pushed, sealed: exchange.authorization.model
+    Column("jkt", String(64), nullable=True),  # the key that the code is bound to, if the client named one
+    Column("pushed_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),  # of the request_uri: nobody may begin with it later
+    Column("decide_until", Instant, nullable=False),  # whoever began with it may decide until then
+    Column("decided_at", Instant, nullable=True),  # set once, by the one decision
+    Column("consent_id", Uuid, ForeignKey(consent.c.id), nullable=True),  # what the person gave, or refused
+    Column("code_hash", LargeBinary(32), nullable=True),  # SHA-256 of the code
+    Column("code_expires_at", Instant, nullable=True),
+    Column("redeemed_at", Instant, nullable=True),  # set once, by the one redemption
+    UniqueConstraint("uri_hash"),
+    UniqueConstraint("code_hash"),
+    Index("ix_authorization_request_decide_until", "decide_until"),
+)
+
+refresh_token = Table(
+    "refresh_token",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),  # SHA-256 of the token
+    Column("client_id", String(128), ForeignKey(client.c.id), nullable=False),
+    Column("consent_id", Uuid, ForeignKey(consent.c.id), nullable=False),  # it lives and dies with it
+    Column("jkt", String(64), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("status", String(16), nullable=False),  # ACTIVE | REVOKED
+    Column("issued_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_refresh_token_consent_id", "consent_id"),
+    Index("ix_refresh_token_expires_at", "expires_at"),
 )
 
 import_progress = Table(  # where an interrupted ``cdx subjects import`` goes on

@@ -86,7 +86,7 @@ class House:
 
     # Parties
 
-    def add_client(self, agency: str, scopes: tuple[str, ...] = ("attributes:request",)) -> Client:
+    def add_client(self, agency: str, scopes: tuple[str, ...] = ("attributes:request",), **more: Any) -> Client:
         """Register a client with fresh keys."""
         name = f"{agency}-{len(self.clients) + 1}"
         client = Client(
@@ -96,7 +96,7 @@ class House:
             encryption=EncryptionPrivateKey.generate(f"{name}-enc"),
             dpop=SigningKey.generate(f"{name}-dpop"),
         )
-        agencies.register_client(self.exchange, client.id, agency, client.jwks(), list(scopes), self.clock())
+        agencies.register_client(self.exchange, client.id, agency, client.jwks(), list(scopes), self.clock(), **more)
         self.clients[name] = client
         return client
 

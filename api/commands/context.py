@@ -1,29 +1,27 @@
-"""What commands share: the configuration, the opened installation, and how failures are told."""
+"""What commands of an installation share: its configuration, and the installation opened.
+
+Offers the names of :mod:`api.commands.terminal` too, which commands without an installation take from there.
+"""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
 
-import click
-from rich.console import Console
-
-from api.config import Config, ConfigError
+from api.commands.terminal import FAILURES, err, explain, keep_files_private, out, progress_bar, read_text
+from api.config import Config
 from api.wiring import Services, open_services
-from consent.errors import ConsentError
-from crypto.errors import CryptoError
-from exchange.errors import ExchangeError
 
-FAILURES: Final = (ConfigError, ExchangeError, ConsentError, CryptoError)
-"""What a command may fail with in ways that a sentence explains."""
-
-# Names and codes of files are shown as they are: no markup, no emoji, no colour of numbers.
-out: Final = Console(
-    highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160
-)
-err: Final = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+__all__ = [
+    "FAILURES",
+    "err",
+    "explain",
+    "keep_files_private",
+    "load_config",
+    "opened",
+    "out",
+    "progress_bar",
+    "read_text",
+]
 
 
 def load_config() -> Config:
@@ -50,27 +48,3 @@ def opened() -> Iterator[Services]:
         yield services
     finally:
         services.close()
-
-
-def explain(failure: BaseException) -> None:
-    """Tell what went wrong, one fault a line."""
-    faults = failure.faults if isinstance(failure, ConfigError) else str(failure).splitlines()
-    for fault in faults or [type(failure).__name__]:
-        err.print(f"error: {fault}", style="red")
-
-
-def keep_files_private() -> None:
-    """From here on, files that this process makes (a database, its journal) are for its owner only."""
-    os.umask(0o077)
-
-
-def read_text(path: str) -> str:
-    """A text file.
-
-    Raises:
-        click.ClickException: it cannot be read.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise click.ClickException(f"{path} cannot be read as text: {exc}") from exc

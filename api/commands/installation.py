@@ -8,7 +8,8 @@ from rich.table import Table
 from api import schema
 from api.app import openapi_document
 from api.commands.context import keep_files_private, load_config, out
-from api.config import PREFIX, REQUIRED, ConfigError, settings
+from api.config import PREFIX, REQUIRED, settings
+from api.errors import ConfigError
 from api.keyfiles import OF_INSTALLATION, key_files, read_keyset
 from api.wiring import initialise
 from exchange.database import Database

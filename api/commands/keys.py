@@ -5,7 +5,7 @@ from rich.table import Table
 from sqlalchemy import func, select
 
 from api.commands.context import err, keep_files_private, opened, out
-from api.config import ConfigError
+from api.errors import ConfigError
 from api.keyfiles import OF_INSTALLATION, key_files, read_keyset
 from api.rotation import ROTATING, retire, rotate
 from exchange.tables import kek, subject_key

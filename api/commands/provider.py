@@ -10,7 +10,7 @@ from rich.table import Table
 from api import supervisor
 from api.commands.context import err, out
 from api.commands.web_process import arguments
-from api.config import ConfigError
+from api.errors import ConfigError
 from api.provider_gateway import ExchangeKeys, make_key_file, read_keys
 from api.provider_web import PREFIX
 from api.wiring import system_clock

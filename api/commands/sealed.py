@@ -1,4 +1,4 @@
-"""Opens what is sealed, for ``cdx log verify --database``: whether it opens, never what it says."""
+"""Opens what is sealed, for ``cdx log verify-db``: whether it opens, never what it says."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,10 +12,18 @@ from crypto.fields import DataKey, open_field, sealed_kid
 from exchange.context import Exchange
 from exchange.errors import ExchangeError, SubjectErasedError
 from exchange.model import SubjectStatus
-from exchange.tables import attribute_request, attribute_value, subject, subject_identifier
+from exchange.tables import (
+    attribute_request,
+    attribute_value,
+    authorization_request,
+    installation,
+    subject,
+    subject_identifier,
+)
 
 # Per table: record id, owner of the key, column it is bound to (None: the attribute's name), version, sealed bytes.
 _identifier, _value, _request = subject_identifier.c, attribute_value.c, attribute_request.c
+_pushed = authorization_request.c
 _SEALED: Final[dict[str, tuple[Select[Any], str | None]]] = {
     "subject_identifier": (
         select(_identifier.id, _identifier.subject_ref, _identifier.version, _identifier.ct),
@@ -28,6 +36,11 @@ _SEALED: Final[dict[str, tuple[Select[Any], str | None]]] = {
     "attribute_request": (
         select(_request.id, _request.sealed_by.label("subject_ref"), _request.details.label("ct")),
         "details",
+    ),
+    # Nobody is known when it is pushed: the operator's key.
+    "authorization_request": (
+        select(_pushed.id, select(installation.c.operator_ref).scalar_subquery().label("subject_ref"), _pushed.ct),
+        "ct",
     ),
 }
 

@@ -13,7 +13,8 @@ import structlog
 from api import supervisor
 from api.commands.context import err, keep_files_private, load_config, out
 from api.commands.web_process import arguments
-from api.config import Config, ConfigError
+from api.config import Config
+from api.errors import ConfigError
 from api.telemetry import configure_logging
 from api.wiring import LogServices, open_log, open_services
 from exchange.access import purge
@@ -85,7 +86,7 @@ def worker(*, with_parent: bool) -> None:
     try:
         services.sequencer.run(stop)
     except InconsistentLogError as exc:
-        err.print(f"error: {exc}; nothing more is signed. Run `cdx log verify --database`.", style="bold red")
+        err.print(f"error: {exc}; nothing more is signed. Run `cdx log verify-db`.", style="bold red")
         sys.exit(_STOPPED_ON_DOUBT)
     finally:
         stop.set()

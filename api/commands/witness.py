@@ -12,7 +12,7 @@ from rich.table import Table
 from api import supervisor
 from api.commands.context import err, keep_files_private, out, read_text
 from api.commands.web_process import arguments
-from api.config import ConfigError
+from api.errors import ConfigError
 from api.witness_folder import make_witness, open_witness
 from api.witness_web import FOLDER
 from crypto.note import NoteVerifier

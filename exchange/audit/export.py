@@ -4,13 +4,13 @@ The checkpoint is written last, so that what lies there is a whole log at any ti
 second export into the same directory adds what is new.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from exchange.audit import log
+from exchange.audit.files import write_whole
 from exchange.audit.report import Progress, no_progress
 from exchange.audit.tiles import TILE_WIDTH, entries_path, tile_path, tiles_of
 
@@ -49,16 +49,16 @@ def export_log(connection: Connection, directory: Path, *, progress: Progress = 
     for done, (level, n, width) in enumerate(tiles, start=1):
         path = directory / tile_path(level, n, width)
         if not _is_written(path, width):
-            _write(path, log.tile(connection, level, n, width))
+            write_whole(path, log.tile(connection, level, n, width))
             files += 1
         if level == 0:
             path = directory / entries_path(n, width)
             if not _is_written(path, width):
-                _write(path, log.entries(connection, n, width))
+                write_whole(path, log.entries(connection, n, width))
                 files += 1
         progress(done, len(tiles))
     # A crash before this line leaves the old checkpoint with more tiles than it needs: still a whole, older log.
-    _write(directory / "checkpoint", checkpoint.note.encode())
+    write_whole(directory / "checkpoint", checkpoint.note.encode())
     return Export(size=checkpoint.size, files=files + 1, note=checkpoint.note)
 
 
@@ -66,14 +66,3 @@ def _is_written(path: Path, width: int) -> bool:
     # Full tiles never change. A partial one is written anew: it is small, and an interrupted export is not worth a
     # doubt.
     return width == TILE_WIDTH and path.exists()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    # A crash before this line leaves a file that begins with a dot, which nobody reads.
-    temporary.replace(path)

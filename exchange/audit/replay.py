@@ -63,7 +63,7 @@ def check_tile(source: Source, n: int, width: int) -> CheckedTile:
     faults: list[str] = []
     path = entries_path(n, width)
     try:
-        bodies = _read_bundle(source, n, width)
+        bodies = read_bundle(source, n, width)
     except MalformedError as exc:
         return CheckedTile(n=n, hashes=b"", faults=(f"{path}: {exc}",))
     faults.extend(
@@ -74,7 +74,13 @@ def check_tile(source: Source, n: int, width: int) -> CheckedTile:
     return CheckedTile(n=n, hashes=hashes, faults=tuple(faults))
 
 
-def _read_bundle(source: Source, n: int, width: int) -> list[bytes]:
+def read_bundle(source: Source, n: int, width: int) -> list[bytes]:
+    """The entries of tile ``n`` as the source has them; of a partial bundle that is gone, the part of the full one.
+
+    Raises:
+        WithheldError: they are not shown to us.
+        MalformedError: missing, or not a bundle of so many entries.
+    """
     try:
         data = source.read(entries_path(n, width))
         if data is not None or width == TILE_WIDTH:

@@ -26,7 +26,7 @@ from exchange.audit.tiles import TILE_WIDTH, tiles_of
 from exchange.audit.verify_facts import Facts, Unseal
 from exchange.errors import InconsistentLogError
 
-SEALED_TABLES: Final = ("subject_identifier", "attribute_value", "attribute_request")
+SEALED_TABLES: Final = ("subject_identifier", "attribute_value", "attribute_request", "authorization_request")
 """Tables with sealed columns besides ``audit_opening``, which is opened here anyway."""
 
 _STRETCH: Final = 16 * TILE_WIDTH

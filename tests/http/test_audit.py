@@ -8,6 +8,7 @@ from crypto.ids import new_id
 from crypto.merkle import hash_leaf, root_from_leaves, verify_consistency, verify_inclusion
 from exchange.audit.proof_file import parse_proof
 from exchange.audit.tiles import decode_bundle
+from exchange.audit.trust import Trust
 from exchange.audit.verify import verify_proof
 from tests.http.agency import register
 
@@ -111,7 +112,7 @@ def test_inclusion_by_id_as_a_file_that_the_verifier_takes(api_client, integrate
     )
     assert response.content_type == "text/plain; charset=utf-8"
     assert parse_proof(response.text).extra is None
-    report = verify_proof(response.text, api_client.get("/audit/vkey").text.strip(), entry=body)
+    report = verify_proof(response.text, Trust.of(api_client.get("/audit/vkey").text), entry=body)
     assert not report.faults, report.faults
 
 

@@ -21,6 +21,7 @@ from exchange.audit.export import export_log
 from exchange.audit.report import Report
 from exchange.audit.sequencer import Sequencer
 from exchange.audit.sources import DirectorySource
+from exchange.audit.trust import Trust
 from exchange.audit.verify import verify_log
 from exchange.audit.verify_db import verify_database
 from exchange.database import Database
@@ -31,6 +32,7 @@ from tests.unit.audit.samples import NOW, OPERATOR, an_event
 
 ORIGIN = "log.example/cdx"
 SIGNER = NoteSigner(ORIGIN, bytes(range(32)))
+TRUST = Trust.of(SIGNER.vkey)
 INSTALLATION = UUID("0195587a-0000-7000-8000-000000000001")
 
 
@@ -196,7 +198,7 @@ class SmallLog:
             waiting = outbox.backlog(connection, self.now).count
         assert size + waiting == len(self.accepted)
         if directory is not None and size:
-            verified = verify_log(DirectorySource(self.export(directory)), SIGNER.vkey)
+            verified = verify_log(DirectorySource(self.export(directory)), TRUST)
             assert verified.faults == []
             assert verified.size == size
 

@@ -12,7 +12,7 @@ from exchange.audit.proofs import Prover, consistency_proof, inclusion_proof
 from exchange.audit.tables import audit_tile
 from exchange.audit.verify import verify_openings, verify_proof
 from exchange.errors import InconsistentLogError, UnknownEntryError
-from tests.integration.audit.small_log import SIGNER, SmallLog
+from tests.integration.audit.small_log import TRUST, SmallLog
 from tests.unit.audit import oracle
 from tests.unit.audit.samples import an_event
 
@@ -47,7 +47,7 @@ def test_inclusion_proofs_of_every_checkpoint_are_the_oracles(connection, bodies
         proof = prover.inclusion(connection, index=index, size=size)
         assert list(proof.hashes) == oracle.path(index, bodies[:size]) == inclusion_proof(connection, index, size)
         verify_inclusion(index=index, size=size, leaf_hash=proof.leaf_hash, proof=proof.hashes, root=root)
-        report = verify_proof(proof.to_text(), SIGNER.vkey)
+        report = verify_proof(proof.to_text(), TRUST)
         assert report.faults == []
         assert report.size == size
 
@@ -80,9 +80,9 @@ def test_a_proof_by_id_is_about_that_entry(grown_log, connection):
 def test_a_proof_without_its_entry_needs_the_entry(connection):
     proof = Prover().inclusion(connection, index=5)
     text = proof.to_text(with_entry=False)
-    assert verify_proof(text, SIGNER.vkey, entry=proof.entry).ok
-    assert verify_proof(text, SIGNER.vkey).faults == ["the file does not hold the entry, and none was given"]
-    assert not verify_proof(text, SIGNER.vkey, entry=proof.entry + b" ").ok
+    assert verify_proof(text, TRUST, entry=proof.entry).ok
+    assert verify_proof(text, TRUST).faults == ["the file does not hold the entry, and none was given"]
+    assert not verify_proof(text, TRUST, entry=proof.entry + b" ").ok
 
 
 def test_any_altered_line_of_a_proof_is_found(connection):
@@ -92,7 +92,7 @@ def test_any_altered_line_of_a_proof_is_found(connection):
             altered = line[:position] + chr(ord(line[position]) ^ 1) + line[position + 1 :]
             lines = text.split("\n")
             lines[number] = altered
-            assert not verify_proof("\n".join(lines), SIGNER.vkey).ok, (number, position)
+            assert not verify_proof("\n".join(lines), TRUST).ok, (number, position)
 
 
 def test_what_does_not_exist_is_not_proved(grown_log, connection):
@@ -168,5 +168,5 @@ def test_after_an_erasure_proofs_still_verify_and_nothing_opens(small_log):
     small_log.round()
     with small_log.database.read() as connection:
         assert log.history(connection, entry.owner_ref, limit=10) == []
-        assert verify_proof(Prover().inclusion(connection, entry_id=entry.id).to_text(), SIGNER.vkey).ok
+        assert verify_proof(Prover().inclusion(connection, entry_id=entry.id).to_text(), TRUST).ok
     small_log.assert_sound()

@@ -15,9 +15,10 @@ from crypto.merkle import EMPTY_ROOT, root_from_leaves
 from exchange.audit import log
 from exchange.audit.export import export_log
 from exchange.audit.sources import DirectorySource, HTTPSource, open_source
+from exchange.audit.trust import Trust
 from exchange.audit.verify import verify_log
 from exchange.errors import UnknownEntryError
-from tests.integration.audit.small_log import ORIGIN, SIGNER, SmallLog
+from tests.integration.audit.small_log import ORIGIN, SIGNER, TRUST, SmallLog
 
 SIZES = (300, 700)
 
@@ -54,9 +55,7 @@ def flip(path: Path, position: int) -> None:
 
 def test_an_exported_log_verifies_and_the_report_says_what_that_means(directory):
     seen: list[tuple[int, int]] = []
-    report = verify_log(
-        DirectorySource(directory), SIGNER.vkey, progress=lambda done, total: seen.append((done, total))
-    )
+    report = verify_log(DirectorySource(directory), TRUST, progress=lambda done, total: seen.append((done, total)))
     assert report.ok
     assert report.size == 700
     assert seen == [(256, 700), (512, 700), (700, 700)]
@@ -66,8 +65,8 @@ def test_an_exported_log_verifies_and_the_report_says_what_that_means(directory)
         f"checked:     the checkpoint over 700 entries is signed by {ORIGIN}",
         "checked:     the form and the hash of 700 entries",
         "checked:     every hash of the tree, up to the root that the checkpoint states",
-        "not checked: whether everybody is shown this same history: that needs witnesses, or comparing checkpoints "
-        "with others",
+        "not checked: whether everybody is shown this same history: nobody else vouches for it. Give a "
+        "policy with witnesses, or compare checkpoints with others",
         "not checked: the facts behind the commitments: only whoever holds the openings can check those",
     ]
 
@@ -88,14 +87,14 @@ def test_an_export_has_the_files_of_the_specification(directory):
 
 def test_several_processes_come_to_the_same_result(directory):
     flip(directory / "tile/0/001", 40)
-    reports = [verify_log(DirectorySource(directory), SIGNER.vkey, workers=workers) for workers in (1, 2)]
+    reports = [verify_log(DirectorySource(directory), TRUST, workers=workers) for workers in (1, 2)]
     assert reports[0] == reports[1]
     assert not reports[0].ok
 
 
 @pytest.mark.parametrize("full", [True, False])
 def test_a_log_that_grew_agrees_with_the_saved_state(directory, state, full):
-    report = verify_log(DirectorySource(directory), SIGNER.vkey, state=state, full=full)
+    report = verify_log(DirectorySource(directory), TRUST, state=state, full=full)
     assert report.faults == []
     assert "the log as it was with 300 entries is a part of it, unchanged" in report.checked
     assert any(line.startswith("entries before 256") for line in report.not_checked) is not full
@@ -107,7 +106,7 @@ def test_any_earlier_state_agrees(directory, full, size):
     data = b"".join((directory / f"tile/0/{name}").read_bytes() for name in ("000", "001", "002.p/188"))
     root = root_from_leaves(data[start : start + 32] for start in range(0, 32 * size, 32))
     state = sign_note(format_checkpoint(Checkpoint(origin=ORIGIN, size=size, root=root)), [SIGNER])
-    assert verify_log(DirectorySource(directory), SIGNER.vkey, state=state, full=full).faults == []
+    assert verify_log(DirectorySource(directory), TRUST, state=state, full=full).faults == []
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 300, 512, 700])
@@ -115,14 +114,14 @@ def test_any_earlier_state_agrees(directory, full, size):
 def test_a_fork_is_found_wherever_the_saved_state_ended(directory, full, size):
     forked = Checkpoint(origin=ORIGIN, size=size, root=bytes(32))
     state = sign_note(format_checkpoint(forked), [SIGNER])
-    report = verify_log(DirectorySource(directory), SIGNER.vkey, state=state, full=full)
+    report = verify_log(DirectorySource(directory), TRUST, state=state, full=full)
     assert any(fault.startswith("FORK") for fault in report.faults)
     assert report.state is None
 
 
 def test_a_log_that_shrank_is_found(two_exports):
     state = (two_exports[1] / "checkpoint").read_text()
-    report = verify_log(DirectorySource(two_exports[0]), SIGNER.vkey, state=state)
+    report = verify_log(DirectorySource(two_exports[0]), TRUST, state=state)
     assert report.faults == ["the log has shrunk: it had 700 entries, and shows 300 now"]
 
 
@@ -168,7 +167,7 @@ SPOILT: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
 def test_a_spoilt_export_does_not_verify(directory, spoil):
     spoil(directory)
-    report = verify_log(DirectorySource(directory), SIGNER.vkey)
+    report = verify_log(DirectorySource(directory), TRUST)
     assert report.faults
     assert report.state is None
     assert report.explain()[0].endswith("NOT VERIFIED")
@@ -176,28 +175,30 @@ def test_a_spoilt_export_does_not_verify(directory, spoil):
 
 def test_an_entry_in_another_spelling_is_named(directory):
     reformat_entry(directory)
-    report = verify_log(DirectorySource(directory), SIGNER.vkey)
+    report = verify_log(DirectorySource(directory), TRUST)
     assert any(fault.startswith("entry 0 (tile/entries/000): not an entry") for fault in report.faults)
 
 
 def test_a_key_of_another_log_or_an_unusable_one_is_refused(directory, state):
     stranger = NoteSigner(ORIGIN, bytes(32))
-    assert verify_log(DirectorySource(directory), stranger.vkey).faults == ["checkpoint: no signature by a known key"]
+    assert verify_log(DirectorySource(directory), Trust.of(stranger.vkey)).faults == [
+        "checkpoint: no signature by a known key"
+    ]
     other = NoteSigner("other.example", bytes(32))
     wrong = sign_note((directory / "checkpoint").read_text().split("\n\n")[0] + "\n", [other])
     (directory / "checkpoint").write_text(wrong)
-    assert "not of 'other.example'" in verify_log(DirectorySource(directory), other.vkey).faults[0]
+    assert "trusted is 'other.example'" in verify_log(DirectorySource(directory), Trust.of(other.vkey)).faults[0]
     with pytest.raises(MalformedError):
-        verify_log(DirectorySource(directory), "not a key")
+        Trust.of("not a key")
     with pytest.raises(MalformedError, match="saved state"):
-        verify_log(DirectorySource(directory), stranger.vkey, state=state)
+        verify_log(DirectorySource(directory), Trust.of(stranger.vkey), state=state)
 
 
 def test_partial_tiles_may_have_become_full_ones(two_exports, tmp_path):
     """C2SP tlog-tiles: a partial resource may be deleted once the full one is there."""
     mixed = Path(shutil.copytree(two_exports[1], tmp_path / "mixed"))
     shutil.copyfile(two_exports[0] / "checkpoint", mixed / "checkpoint")
-    report = verify_log(DirectorySource(mixed), SIGNER.vkey)
+    report = verify_log(DirectorySource(mixed), TRUST)
     # Level 1 is not full yet in the larger tree, so only its narrow form is missing.
     assert report.faults == ["tile/1/000.p/1 is missing or has not 1 hashes"]
     assert report.size == 300
@@ -217,7 +218,7 @@ def test_a_second_export_adds_what_is_new(small_log, tmp_path):
         again = export_log(connection, tmp_path)
     assert (again.size, again.files) == (301, 4)
     assert (tmp_path / "tile/0/000").stat().st_mtime_ns == first
-    assert verify_log(DirectorySource(tmp_path), SIGNER.vkey).ok
+    assert verify_log(DirectorySource(tmp_path), TRUST).ok
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
 
 
@@ -253,11 +254,11 @@ def serve(directory: Path) -> Iterator[Callable[[str], str]]:
 
 
 def test_a_served_log_verifies_like_a_directory(serve, directory):
-    assert verify_log(open_source(serve() + "/"), SIGNER.vkey) == verify_log(open_source(str(directory)), SIGNER.vkey)
+    assert verify_log(open_source(serve() + "/"), TRUST) == verify_log(open_source(str(directory)), TRUST)
 
 
 def test_a_log_whose_entries_are_withheld_is_verified_as_far_as_it_can_be(serve):
-    report = verify_log(HTTPSource(serve("/tile/entries/")), SIGNER.vkey)
+    report = verify_log(HTTPSource(serve("/tile/entries/")), TRUST)
     assert report.ok
     assert "the entries themselves: the source shows them to auditors only" in report.not_checked
     assert not any("entries" in line and "form" in line for line in report.checked)
@@ -265,7 +266,7 @@ def test_a_log_whose_entries_are_withheld_is_verified_as_far_as_it_can_be(serve)
 
 def test_a_withheld_log_is_still_compared_hash_by_hash(serve, directory):
     flip(directory / "tile/0/000", 100)
-    assert not verify_log(HTTPSource(serve("/tile/entries/")), SIGNER.vkey).ok
+    assert not verify_log(HTTPSource(serve("/tile/entries/")), TRUST).ok
 
 
 def test_an_address_that_is_none_is_refused(tmp_path):
@@ -278,8 +279,8 @@ def test_an_address_that_is_none_is_refused(tmp_path):
 
 def test_the_offline_verifier_loads_no_database(directory):
     program = (
-        "import sys; from exchange.audit import verify, sources;"
-        "report = verify.verify_log(sources.open_source(sys.argv[1]), sys.argv[2]);"
+        "import sys; from exchange.audit import trust, verify, sources;"
+        "report = verify.verify_log(sources.open_source(sys.argv[1]), trust.Trust.of(sys.argv[2]));"
         "assert report.ok; assert not {'sqlalchemy', 'psycopg', 'flask'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program, str(directory), SIGNER.vkey], check=True, timeout=60)
@@ -288,7 +289,7 @@ def test_the_offline_verifier_loads_no_database(directory):
 def test_an_empty_log_verifies(tmp_path):
     empty = Checkpoint(origin=ORIGIN, size=0, root=EMPTY_ROOT)
     (tmp_path / "checkpoint").write_text(sign_note(format_checkpoint(empty), [SIGNER]))
-    assert verify_log(DirectorySource(tmp_path), SIGNER.vkey).ok
+    assert verify_log(DirectorySource(tmp_path), TRUST).ok
 
 
 def test_the_read_side_gives_what_lies_in_the_export(small_log, tmp_path):

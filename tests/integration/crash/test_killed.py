@@ -15,6 +15,7 @@ from api.commands.sealed import Opener
 from exchange.audit.export import export_log
 from exchange.audit.sources import open_source
 from exchange.audit.tables import audit_leaf
+from exchange.audit.trust import Trust
 from exchange.audit.verify import verify_log
 from exchange.audit.verify_db import verify_database
 from exchange.model import RequestStatus
@@ -107,7 +108,7 @@ def faults_of(house, folder):
         report = verify_database(connection, [vkey], unseal=opener.unseal, check_sealed=opener.check)
         exported = folder / f"exported-{len(list(folder.glob('exported-*')))}"
         export_log(connection, exported)
-    return [*report.faults, *verify_log(open_source(str(exported)), vkey).faults]
+    return [*report.faults, *verify_log(open_source(str(exported)), Trust.of(vkey)).faults]
 
 
 def check(house, told):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from api import rotation
-from api.config import ConfigError
+from api.errors import ConfigError
 from api.keyfiles import changing, key_files, read_keyset
 from api.wiring import open_log, open_services
 from crypto.checkpoint import Checkpoint, NoteSigner, NoteVerifier, format_checkpoint, open_note, sign_note

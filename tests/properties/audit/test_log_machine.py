@@ -22,7 +22,7 @@ from exchange.audit import log, store
 from exchange.audit.sources import DirectorySource
 from exchange.audit.verify import verify_log
 from exchange.database import Database
-from tests.integration.audit.small_log import SIGNER, SmallLog
+from tests.integration.audit.small_log import TRUST, SmallLog
 from tests.unit.audit.samples import NOW, an_event
 
 STEPS = ["read_head", "take_outbox", "insert_leaves", "swap_head", "insert_checkpoint"]
@@ -89,7 +89,7 @@ class LogMachine(RuleBasedStateMachine):
                 return
         source = DirectorySource(self.log.export(self.directory / "export"))
         for state in [None, *self.states]:
-            report = verify_log(source, SIGNER.vkey, state=state, full=False)
+            report = verify_log(source, TRUST, state=state, full=False)
             assert report.faults == []
         assert report.state is not None
         self.states.append(report.state)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.config import REQUIRED, Config, ConfigError, Environment, settings
+from api.config import REQUIRED, Config, Environment, settings
+from api.errors import ConfigError
 
 DEVELOPMENT = {
     "CDX_ENVIRONMENT": "development",

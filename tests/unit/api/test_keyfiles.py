@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from api.config import ConfigError
+from api.errors import ConfigError
 from api.keyfiles import PURPOSES, KeyFiles, key_files, make_keyset, read_keyset
 from crypto.encoding import b64u_encode
 from crypto.keyset import KeyPurpose

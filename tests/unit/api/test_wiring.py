@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from api import schema, wiring
-from api.config import ConfigError
+from api.errors import ConfigError
 from crypto.checkpoint import NoteVerifier, open_note, parse_checkpoint
 from exchange import tables
 from exchange.audit import log, outbox

@@ -22,10 +22,21 @@ from exchange import (
     with_provider,
 )
 from exchange.audit.entry import prepare
+from exchange.authorization.redeeming import Granted, NotGranted
 from exchange.errors import ProviderUnavailableError, ReplayedError
 from exchange.model import RequestedAttribute, Status, SubjectName, SubjectStatus
 from exchange.outcomes import Answered, Failed, Refused, Waiting
 from tests.house import ANNA, BEN, HOUSING, PARKING, build
+from tests.integration.authorization.flow import (
+    CODE_FLOW,
+    PARKING_ASKED,
+    PARKING_PERMISSION,
+    allowed,
+    ask_with,
+    asked,
+    pushed,
+    redeemed,
+)
 from tests.unit.docs.documents import names, read, table
 
 OPEN = "("
@@ -99,6 +110,7 @@ def live(house, monkeypatch):
     # Ben refuses one, allows a single use of another, and is erased.
     asked = house.ask(client, BEN)
     consents.refuse(exchange, house.citizen(BEN), asked.request_id, language="en", notice_version="2026-1", now=now())
+    in_the_browser(house)
     live_provider(house, monkeypatch)
     what_the_clock_ends(house)
     subjects.set_status(exchange, house.people[BEN], SubjectStatus.PROTECTED, now())
@@ -131,6 +143,16 @@ def what_the_clock_ends(house):
     housekeeping.settle_due(house.exchange, house.clock())
     # Ben is asked once more, and is erased before he answers.
     house.ask(parking, BEN, NAME, agreement="resident-parking", purpose="resident_parking")
+
+
+def in_the_browser(house):
+    """Ben allows what an agency's own pages ask; the agency redeems the code, and tries it once more."""
+    pages = house.add_client(PARKING, **CODE_FLOW)
+    code = allowed(house, pages, pushed(house, pages, PARKING_PERMISSION), BEN).code
+    granted = redeemed(house, pages, code)
+    assert isinstance(granted, Granted)
+    assert isinstance(ask_with(house, pages, granted, asked("full_name", **PARKING_ASKED)), Answered)
+    assert redeemed(house, pages, code) == NotGranted(reason="reused")
 
 
 def live_provider(house, monkeypatch):

@@ -23,7 +23,9 @@ from exchange.answers import ANSWER_TYPE, envelopes
 from exchange.audit.commitments import check_openings, commitment, parse_openings
 from exchange.audit.entry import decode_entry
 from exchange.audit.receipts import verify_receipt
+from exchange.audit.state_file import format_state, parse_state
 from exchange.audit.tiles import decode_bundle
+from exchange.audit.trust import Trust
 from exchange.audit.verify import verify_openings, verify_proof
 from exchange.catalogue import catalogue_from_body, parse_catalogue
 from exchange.model import HeldValue, RequestedAttribute, SubjectName
@@ -135,11 +137,18 @@ def test_the_frontier_and_the_bundle_are_read():
 
 
 def test_the_proof_file_verifies_under_the_verifier_key_of_the_page():
-    report = verify_proof(OWN["proof"], shown("checkpoint.vkey").strip())
+    report = verify_proof(OWN["proof"], Trust.of(shown("checkpoint.vkey")))
     assert report.ok, report.explain()
     assert OWN["entry"].encode() in canonical_extra(OWN["proof"])
     broken = OWN["proof"].replace("index 1", "index 0")
-    assert not verify_proof(broken, shown("checkpoint.vkey").strip()).ok
+    assert not verify_proof(broken, Trust.of(shown("checkpoint.vkey"))).ok
+
+
+def test_the_state_of_a_verifier_is_read_and_its_checkpoint_verifies():
+    state = parse_state(OWN["log_state"])
+    assert (state.since, state.cosigned) == (1772443800, 1772443790)
+    assert Trust.of(shown("checkpoint.vkey")).open(state.note).checkpoint.size == 3
+    assert format_state(state) == OWN["log_state"]
 
 
 def canonical_extra(proof):
@@ -217,6 +226,7 @@ def test_every_example_is_used():
         "openings",
         "bundle",
         "proof",
+        "log_state",
         "receipt_key",
         "receipt",
         "receipt_payload",
