@@ -65,7 +65,11 @@ def open_witness(folder: Path) -> Witness:
         vkey = (folder / _VKEY).read_text(encoding="utf-8").strip()
     except OSError as exc:
         raise ConfigError([f"{folder} holds no witness: `cdx witness init` makes one"]) from exc
-    cosigner = _cosigner(vkey.partition("+")[0], read_keyset(key_files_in(folder, "witness")))
+    files = key_files_in(folder, "witness")
+    for path in (files.keyset, files.root):
+        if not path.exists():
+            raise ConfigError([f"{path} is missing: without its key a witness is another one, with another name"])
+    cosigner = _cosigner(vkey.partition("+")[0], read_keyset(files))
     if cosigner.vkey != vkey:
         raise ConfigError([f"the key in {folder} is not that of {folder / _VKEY}"])
     return Witness(cosigner, WitnessStore(folder / _DATABASE, vkey), system_clock)

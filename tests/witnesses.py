@@ -51,16 +51,17 @@ def running_witness(folder: Path, *log_vkeys: str, name: str = "witness.example"
 
 
 class TinyLog:
-    """A log in memory that signs whatever is asked of it; ``twist`` makes another history of the same length."""
+    """A log in memory that signs what is asked of it; with ``forked_at`` it has another history from that leaf on."""
 
-    def __init__(self, *signers: NoteSigner, twist: bytes = b"") -> None:
+    def __init__(self, *signers: NoteSigner, forked_at: int | None = None) -> None:
         self.signers = signers
         self.origin = signers[0].name
-        self._twist = twist
+        self._forked_at = forked_at
 
     def leaves(self, size: int) -> list[bytes]:
         """The hashes of the first ``size`` leaves."""
-        return [hash_leaf(self._twist + number.to_bytes(8, "big")) for number in range(size)]
+        forked_at = size if self._forked_at is None else self._forked_at
+        return [hash_leaf(b"%d%s" % (number, b" again" * (number >= forked_at))) for number in range(size)]
 
     def root(self, size: int) -> bytes:
         """The root over the first ``size`` leaves."""

@@ -10,82 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    delete,
-    exists,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError as SQLError
 
-from consent.tables import NAMING
 from crypto.merkle import EMPTY_ROOT
 from crypto.note import ED25519, NoteVerifier
 from exchange.audit.witness import Cosign, Fork, KnownLog
+from exchange.audit.witness_tables import GUARDS, SCHEMA, fork, log, log_key, metadata, witness
 from exchange.database import Database
-from exchange.errors import WitnessError
-
-SCHEMA: Final = 1
-metadata = MetaData(naming_convention=NAMING)
-
-witness = Table(  # one row: whose memory this is
-    "witness",
-    metadata,
-    Column("schema", Integer, primary_key=True, autoincrement=False),
-    Column("vkey", Text, nullable=False),
-)
-
-log = Table(
-    "log",
-    metadata,
-    Column("origin", Text, primary_key=True),
-    Column("origin_hash", String(64), nullable=False, unique=True),  # SHA-256, hexadecimal: its place when served
-    Column("size", BigInteger, nullable=False),  # 0 and the empty root until something was cosigned
-    Column("root", LargeBinary(32), nullable=False),
-    Column("note", Text),  # the checkpoint with the log's signatures and ours
-    Column("cosigned_at", BigInteger, nullable=False),  # seconds since 1970, as in the cosignature; 0: never
-)
-
-log_key = Table(  # several keys of one log while it changes from one to the next
-    "log_key",
-    metadata,
-    Column("origin", Text, ForeignKey(log.c.origin), primary_key=True),
-    Column("vkey", Text, primary_key=True),
-)
-
-fork = Table(  # proof that a log signed two histories: two notes of one size, both signed by it
-    "fork",
-    metadata,
-    Column("origin", Text, ForeignKey(log.c.origin), primary_key=True),
-    Column("size", BigInteger, primary_key=True, autoincrement=False),
-    Column("root", LargeBinary(32), primary_key=True),
-    Column("cosigned", Text, nullable=False),
-    Column("refused", Text, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),
-)
-
-_GUARDS: Final = (
-    "CREATE TRIGGER log_only_grows BEFORE UPDATE ON log WHEN NEW.origin <> OLD.origin OR NEW.size < OLD.size OR "
-    "(NEW.size = OLD.size AND NEW.root <> OLD.root) OR NEW.cosigned_at < OLD.cosigned_at "
-    "BEGIN SELECT RAISE(ABORT, 'a log only grows'); END",
-    "CREATE TRIGGER log_is_kept BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'a log is not forgotten'); END",
-    "CREATE TRIGGER log_is_added_once BEFORE INSERT ON log WHEN EXISTS (SELECT 1 FROM log WHERE origin = NEW.origin) "
-    "BEGIN SELECT RAISE(ABORT, 'a log is not replaced'); END",
-)
+from exchange.errors import DatabaseError, WitnessError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +52,7 @@ def create(path: Path, vkey: str) -> None:
     try:
         with database.write() as connection:
             metadata.create_all(connection)
-            for guard in _GUARDS:
+            for guard in GUARDS:
                 connection.exec_driver_sql(guard)
             connection.execute(insert(witness).values(schema=SCHEMA, vkey=vkey))
             connection.commit()
@@ -134,7 +69,7 @@ class WitnessStore:
 
     Raises:
         WitnessError: no such file, or that of another witness or version.
-        DatabaseError: a database that refuses, has no such tables, or may lose commits.
+        DatabaseError: a database that may lose commits.
     """
 
     def __init__(self, path: Path, vkey: str) -> None:
@@ -143,10 +78,13 @@ class WitnessStore:
         self._database = Database(f"sqlite:///{path.absolute()}")
         try:
             self._database.assert_durable()
-            with self._database.read() as connection:
-                found = connection.execute(select(witness)).one_or_none()
         except SQLError as exc:
             raise WitnessError(f"{path} is no database") from exc
+        try:
+            with self._database.read() as connection:
+                found = connection.execute(select(witness)).one_or_none()
+        except DatabaseError as exc:
+            raise WitnessError(f"{path} cannot be read as the memory of a witness") from exc
         if found is None or tuple(found) != (SCHEMA, vkey):
             raise WitnessError(f"{path} is the memory of another witness, or of another version")
 

@@ -175,7 +175,7 @@ def test_a_log_without_keys_is_unknown_and_what_was_cosigned_is_remembered(witne
 
 # What is refused
 
-TWISTED = TinyLog(*LOG.signers, twist=b"other")
+TWISTED = TinyLog(*LOG.signers, forked_at=4)
 BAD_LINE = f"— {LOG.origin} {SIGSUM_LINES[1]}\n"
 
 
