@@ -128,6 +128,8 @@ ERRORS: Final[Mapping[type[Exception], Problem]] = {
     exchange.UnauditedChangeError: INTERNAL,
     exchange.AuditUnavailableError: _ours("audit-unavailable", 503),
     exchange.InconsistentLogError: INTERNAL,
+    exchange.JournalError: INTERNAL,
+    exchange.OldDatabaseError: INTERNAL,
     exchange.UnknownEntryError: Problem(type="unknown-entry", title="The log holds no such entry or size.", status=404),
     exchange.WitnessError: INTERNAL,  # a witness has its own application, which speaks plain text
     exchange.DatabaseError: _ours("database-error", 503),

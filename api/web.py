@@ -7,11 +7,13 @@ from flask import Flask
 from api.app import create_api_app
 from api.config import Config
 from api.telemetry import configure_logging
-from api.wiring import open_services
+from api.wiring import open_services, refuse_old_database
 
 
 def create() -> Flask:
     """The API application of this process, from its environment."""
     config = Config.from_env(os.environ)
     configure_logging(config.log_level)
-    return create_api_app(open_services(config, "web"))
+    services = open_services(config, "web")
+    refuse_old_database(config, services.exchange.database)
+    return create_api_app(services)

@@ -12,18 +12,22 @@ from typing import Literal
 
 from sqlalchemy import insert, select
 
-from api import schema
+from api import log_keys, schema
 from api.config import Config
 from api.errors import ConfigError
 from api.keyfiles import key_files, make_keyset, read_keyset, write_public
 from crypto.blind_index import BlindIndex
-from crypto.checkpoint import NoteSigner, NoteVerifier
+from crypto.checkpoint import NoteSigner
 from crypto.envelope import LocalKeyWrapper, generate_kek, wrap_kek
 from crypto.ids import new_id
 from crypto.jose import SigningKey
-from crypto.keyset import KeyPurpose, Keyset, KeyStatus
+from crypto.keyset import KeyPurpose, Keyset
 from crypto.pseudonym import PseudonymKey
-from exchange.audit import log
+from exchange.audit import journal, log
+from exchange.audit.age import read_checkpoint_note, refuse_older, refuse_unfinished
+from exchange.audit.generations import verifiers
+from exchange.audit.journal_files import JournalWriter, read_checkpoint
+from exchange.audit.journal_keeper import JournalKeeper
 from exchange.audit.proofs import Prover
 from exchange.audit.sequencer import Sequencer
 from exchange.context import Exchange, Installation
@@ -66,6 +70,7 @@ class LogServices:
     config: Config
     database: Database
     sequencer: Sequencer
+    journal: JournalKeeper | None  # None: no folder is configured
     clock: Callable[[], datetime]
 
 
@@ -108,20 +113,47 @@ def open_log(config: Config, *, clock: Callable[[], datetime] = system_clock) ->
         sequencer = Sequencer(
             database,
             # C2SP tlog-checkpoint: the log's key bears the name of its origin.
-            [NoteSigner(installation.origin, key.material) for key in keys.all(KeyPurpose.LOG_SIGNING)],
+            log_keys.signers(keys, installation.origin),
             origin=installation.origin,
             clock=clock,
-            # A key that was retired signs nothing, but what it signed last may be where we begin.
-            verifiers=[
-                NoteVerifier.parse(NoteSigner(installation.origin, key.material).vkey)
-                for key in keys.keys
-                if key.purpose is KeyPurpose.LOG_SIGNING and key.status is KeyStatus.DISABLED
-            ],
+            verifiers=log_keys.retired(keys, installation.origin),
         )
+        keeper = _journal(config, keys, database, installation, clock)
     except BaseException:
         database.dispose()
         raise
-    return LogServices(config=config, database=database, sequencer=sequencer, clock=clock)
+    return LogServices(config=config, database=database, sequencer=sequencer, journal=keeper, clock=clock)
+
+
+def _journal(
+    config: Config, keys: Keyset, database: Database, installation: Installation, clock: Callable[[], datetime]
+) -> JournalKeeper | None:
+    if config.journal_dir is None:
+        return None
+    with database.read() as connection:
+        first = log.first_name(connection)
+    writer = JournalWriter(
+        config.journal_dir,
+        origin=installation.origin,
+        signers=log_keys.signers(keys, journal.key_name(installation.origin)),
+        verifiers=verifiers(log_keys.publics(keys), first, of_journal=True),
+    )
+    return JournalKeeper(database, writer, clock=clock)
+
+
+def refuse_old_database(config: Config, database: Database) -> None:
+    """Refuse to sign or serve on a database that is older than what is known of its log.
+
+    Raises:
+        OldDatabaseError: it is, or a restore was begun and not finished.
+        JournalError, ConfigError: what is known cannot be read.
+    """
+    with database.read() as connection:
+        refuse_unfinished(connection)
+        note = None if config.journal_dir is None else read_checkpoint(config.journal_dir)
+        if note is not None:
+            publics = [verifier.public for verifier in log_keys.published(config)]
+            refuse_older(connection, read_checkpoint_note(note, verifiers(publics, log.first_name(connection))))
 
 
 def read_installation(database: Database) -> Installation:

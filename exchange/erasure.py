@@ -74,7 +74,9 @@ def erase(exchange: "Exchange", subject_ref: UUID, now: datetime) -> Erasure:
         store.set_status(connection, subject_ref, SubjectStatus.ERASED.value)
         _record_ends(uow, ended)
         # Nobody's facts: the person has no key any more, and no history that the entry could be a line of.
-        entry = uow.record(Event(type=EventType.SUBJECT_ERASED, org=_OWN, facts={"openings": str(erased.openings)}))
+        # Whom it was, in a fact that only the operator's key opens: a restore of an older database erases them again.
+        facts = {"openings": str(erased.openings), "subject": str(subject_ref)}
+        entry = uow.record(Event(type=EventType.SUBJECT_ERASED, org=_OWN, facts=facts))
         # A crash before this line leaves the person whole; after it nothing opens, in any process: the key row is gone.
         uow.commit()
     exchange.keyring.forget(subject_ref)

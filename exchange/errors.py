@@ -154,6 +154,18 @@ class InconsistentLogError(AuditError):
     code = "inconsistent-log"
 
 
+class OldDatabaseError(AuditError):
+    """The database is older than its own log: restored, and not yet brought up to what is known of the time since."""
+
+    code = "old-database"
+
+
+class JournalError(AuditError):
+    """The journal beside the database is missing, was altered, or cannot be read."""
+
+    code = "journal-error"
+
+
 class UnknownEntryError(AuditError):
     """The log holds no such entry or tree size (yet)."""
 

@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 
 from crypto.fields import DataKey, seal_field
 from crypto.ids import new_id
-from exchange.audit import outbox
+from exchange.audit import journal, journal_store, outbox
 from exchange.audit.entry import PreparedEntry, prepare
+from exchange.audit.journal_store import JournalRow
 from exchange.changes import changes_of, forget_changes
 from exchange.errors import UnauditedChangeError
 from exchange.events import Event
@@ -52,6 +53,7 @@ class UnitOfWork:
         self._append = append
         self._entries: list[PreparedEntry] = []
         self._openings: list[SealedOpening] = []
+        self._journal: list[JournalRow] = []
         self._keys: dict[UUID, DataKey] = {}
         self._steps: list[Step] = []
         self._last: list[Callable[[], None]] = []
@@ -86,6 +88,9 @@ class UnitOfWork:
         entry = prepare(
             event, entry_id=event.id or new_id(self.now), now=self.now, operator_ref=sealed_by or self._operator_ref
         )
+        line = journal.body_of(event, entry_id=entry.id, at=self.now)
+        if line is not None:
+            self._journal.append((entry.id, self.now, line))
         return self.record_prepared(entry, owner=sealed_by)
 
     def record_prepared(
@@ -127,6 +132,8 @@ class UnitOfWork:
     def _append_entries(self) -> None:
         if self._entries:
             self._append(self.connection, self._entries, self._openings)
+        if self._journal:
+            journal_store.insert_rows(self.connection, self._journal)
 
     def _seal(self, owner_ref: UUID, entry: PreparedEntry, key: DataKey | None) -> bytes:
         if key is None:

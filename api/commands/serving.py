@@ -16,7 +16,7 @@ from api.commands.web_process import arguments
 from api.config import Config
 from api.errors import ConfigError
 from api.telemetry import configure_logging
-from api.wiring import LogServices, open_log, open_services
+from api.wiring import LogServices, open_log, open_services, refuse_old_database
 from exchange.access import purge
 from exchange.errors import DatabaseError, InconsistentLogError
 
@@ -35,7 +35,11 @@ def serve(*, web_only: bool) -> None:
     config = load_config()
     host, port = _address(config)
     # Everything that can be wrong is found out here, before any process is started.
-    open_services(config, "web").close()
+    services = open_services(config, "web")
+    try:
+        refuse_old_database(config, services.exchange.database)
+    finally:
+        services.close()
     if not web_only:
         open_log(config).database.dispose()
     if supervisor.is_taken(host, port):
@@ -71,6 +75,7 @@ def worker(*, with_parent: bool) -> None:
     config = load_config() if not with_parent else Config.from_env(os.environ)
     configure_logging(config.log_level)
     services = open_log(config)
+    refuse_old_database(config, services.database)
     stop = threading.Event()
 
     def stop_it(_number: int, _frame: FrameType | None) -> None:
@@ -82,7 +87,9 @@ def worker(*, with_parent: bool) -> None:
     if with_parent:
         supervisor.stop_with_parent()
     cleaner = threading.Thread(target=_purge_now_and_then, args=(services, stop), name="purge", daemon=True)
-    cleaner.start()
+    keeper = threading.Thread(target=_keep_journal, args=(services, stop), name="journal", daemon=True)
+    for thread in (cleaner, keeper):
+        thread.start()
     try:
         services.sequencer.run(stop)
     except InconsistentLogError as exc:
@@ -90,8 +97,14 @@ def worker(*, with_parent: bool) -> None:
         sys.exit(_STOPPED_ON_DOUBT)
     finally:
         stop.set()
-        cleaner.join(timeout=5)
+        for thread in (cleaner, keeper):
+            thread.join(timeout=5)
         services.database.dispose()
+
+
+def _keep_journal(services: LogServices, stop: threading.Event) -> None:
+    if services.journal is not None:
+        services.journal.run(stop)
 
 
 def _purge_now_and_then(services: LogServices, stop: threading.Event) -> None:

@@ -9,13 +9,17 @@ from api import schema
 from api.body import Blueprint
 from api.services import services
 from crypto.errors import CryptoError
-from exchange.audit import log, outbox
+from exchange.audit import journal_store, log, outbox
+from exchange.audit.journal_files import read_checkpoint
 from exchange.errors import ExchangeError, UnknownEntryError
 
 blueprint = Blueprint("health", __name__, description="Whether the service is alive and ready.")
 
 CHECKPOINT_AGE: Final = timedelta(minutes=30)
 """A sequencer compares the log with its checkpoint every ten minutes even when nothing happens."""
+
+JOURNAL_LAG: Final = timedelta(minutes=1)
+"""What happened longer ago must be in the journal: it is written every second."""
 
 
 @blueprint.route("/healthz")
@@ -31,8 +35,10 @@ def alive() -> Response:
     responses={"200": {"description": "Ready."}, "503": {"description": "Not ready; the body says why."}},
 )
 def ready() -> Response:
-    """Database, keys and sequencer are as they should be (200), or not (503)."""
+    """Database, keys, sequencer and (where there is one) journal are as they should be (200), or not (503)."""
     checks = {name: check() for name, check in (("database", _database), ("keys", _keys), ("sequencer", _sequencer))}
+    if services().config.journal_dir is not None:
+        checks["journal"] = _journal()
     is_ready = all(check["ok"] for check in checks.values())
     response = jsonify({"status": "ready" if is_ready else "not ready", "checks": checks})
     response.status_code = 200 if is_ready else 503
@@ -76,3 +82,23 @@ def _sequencer() -> dict[str, Any]:
     if now - fresh_at > CHECKPOINT_AGE:
         return {"ok": False, "reason": "the checkpoint is old: is the sequencer running?", "lag_seconds": lag}
     return {"ok": True, "lag_seconds": lag, "waiting": backlog.count}
+
+
+def _journal() -> dict[str, Any]:
+    folder, now = services().config.journal_dir, services().clock()
+    assert folder is not None  # asked only then
+    try:
+        with services().exchange.database.read() as connection:
+            since = journal_store.waiting_since(connection)
+            newest = log.latest_checkpoint(connection)
+        kept = read_checkpoint(folder)
+    except UnknownEntryError:
+        return {"ok": True, "lag_seconds": 0.0}  # nothing was published yet
+    except ExchangeError:
+        return {"ok": False, "reason": "the journal's folder or the database cannot be read"}
+    if kept != newest.note and (since is None or newest.signed_at < since):
+        since = newest.signed_at
+    lag = 0.0 if since is None else round(max((now - since).total_seconds(), 0.0), 1)
+    if lag > JOURNAL_LAG.total_seconds():
+        return {"ok": False, "reason": "the journal is not written: see the worker's log", "lag_seconds": lag}
+    return {"ok": True, "lag_seconds": lag}

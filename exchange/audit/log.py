@@ -43,6 +43,18 @@ def size(connection: Connection) -> int:
     return store.read_size(connection) or 0
 
 
+def first_name(connection: Connection) -> str:
+    """The name under which the log began; restores have continued it under names made of this one.
+
+    Raises:
+        InconsistentLogError: there is no log.
+    """
+    names = store.origins(connection)
+    if not names:
+        raise InconsistentLogError("there is no log here; create it once, by hand, with the installation")
+    return names[0].origin
+
+
 def latest_checkpoint(connection: Connection) -> PublishedCheckpoint:
     """The newest checkpoint.
 

@@ -149,7 +149,7 @@ def test_the_log_still_verifies_and_names_nobody(lived_in: House):
     assert_log_is_sound(house)
     entry = next(one for one in entries(house) if one.id == done.entry_id)
     assert (entry.type, entry.org, entry.detail) == ("subject.erased", "cdx", {})
-    assert facts(house.exchange, entry.id) == {"openings": str(count)}
+    assert facts(house.exchange, entry.id) == {"openings": str(count), "subject": str(ref)}
 
 
 @pytest.mark.invariant(11)
