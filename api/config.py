@@ -7,7 +7,6 @@ hold them, since the WSGI environment of every request contains the environment 
 Outside ``environment = "development"`` insecure settings are refused (:meth:`Config.faults`), not warned about.
 """
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import timedelta
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from api import settings_file
 from api.errors import ConfigError
 from exchange.context import UNNAMED_AUTHORITY, UNNAMED_OPERATOR, Settings
 from exchange.model import Organisation
@@ -182,8 +182,7 @@ class Config:
             ConfigError: with all faults: unknown names, missing or wrong values, an insecure combination.
         """
         faults: list[str] = []
-        raw = _from_file(environ.get(PREFIX + "CONFIG"), faults)
-        raw |= {name: value for name, value in environ.items() if name.startswith(PREFIX) and name != PREFIX + "CONFIG"}
+        raw = settings_file.read(environ, PREFIX, faults)
         known = {PREFIX + name.upper(): (name, setting) for name, setting in settings().items()}
         faults += [f"{name} is not a setting" for name in sorted(raw.keys() - known) if not name.startswith(_NOT_OURS)]
         values: dict[str, Any] = {}
@@ -212,6 +211,10 @@ class Config:
         files = (self.web_keyset_file, self.web_root_key_file, self.log_keyset_file, self.log_root_key_file)
         if self.unsafe_local_keys_dir and any(files):
             found.append("CDX_UNSAFE_LOCAL_KEYS_DIR takes the place of the four key files: set one or the other")
+        if self.log_database_url and make_url(self.log_database_url).drivername == "sqlite":
+            found.append("CDX_LOG_DATABASE_URL is for a role of PostgreSQL: SQLite has no roles")
+        if self.log_database_password_file and not self.log_database_url:
+            found.append("CDX_LOG_DATABASE_PASSWORD_FILE belongs to CDX_LOG_DATABASE_URL")
         if bool(self.web_keyset_file) != bool(self.web_root_key_file):
             found.append("CDX_WEB_KEYSET_FILE and CDX_WEB_ROOT_KEY_FILE belong together")
         if bool(self.log_keyset_file) != bool(self.log_root_key_file):
@@ -238,8 +241,11 @@ class Config:
             found.append("CDX_UNSAFE_LOCAL_KEYS_DIR leaves root keys unprotected: use the four key files")
         if self.debug:
             found.append("CDX_DEBUG must be false")
-        if make_url(self.database_url).password:
-            found.append("CDX_DATABASE_URL holds a password: put it into CDX_DATABASE_PASSWORD_FILE")
+        found += [
+            f"{name}_URL holds a password: put it into {name}_PASSWORD_FILE"
+            for name, url in (("CDX_DATABASE", self.database_url), ("CDX_LOG_DATABASE", self.log_database_url))
+            if url and make_url(url).password
+        ]
         return found
 
     def warnings(self) -> list[str]:
@@ -302,13 +308,17 @@ class Config:
         Raises:
             ConfigError: the password file cannot be read.
         """
-        url: URL = make_url(self.database_url)
-        if self.database_password_file is not None:
-            try:
-                url = url.set(password=self.database_password_file.read_text(encoding="utf-8").strip())
-            except OSError as exc:
-                raise ConfigError([f"CDX_DATABASE_PASSWORD_FILE: {exc.strerror}"]) from exc
-        return url.render_as_string(hide_password=False)
+        return _with_password(self.database_url, "database_password_file", self.database_password_file)
+
+    def log_connect_url(self) -> str:
+        """The same database as the sequencer enters it: by a role of its own, where there is one.
+
+        Raises:
+            ConfigError: as :meth:`connect_url`.
+        """
+        if self.log_database_url is None:
+            return self.connect_url()
+        return _with_password(self.log_database_url, "log_database_password_file", self.log_database_password_file)
 
 
 def settings() -> dict[str, Setting]:
@@ -320,30 +330,11 @@ def settings() -> dict[str, Setting]:
 REQUIRED: Final = frozenset(entry.name for entry in fields(Config) if entry.default is MISSING)
 
 
-def _from_file(path: str | None, faults: list[str]) -> dict[str, str]:
-    if not path:
-        return {}
-    try:
-        with Path(path).open("rb") as file:
-            document = tomllib.load(file)
-    except OSError as exc:
-        faults.append(f"CDX_CONFIG: {exc.strerror}: {path}")
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        faults.append(f"CDX_CONFIG: {path} is not TOML: {exc}")
-        return {}
-    raw: dict[str, str] = {}
-    for name, value in document.items():
-        # A table is a group of settings: [operator] name = … is CDX_OPERATOR_NAME.
-        members = (
-            {f"{name}_{part}": inner for part, inner in value.items()} if isinstance(value, dict) else {name: value}
-        )
-        raw |= {PREFIX + member.upper(): _as_text(inner) for member, inner in members.items()}
-    return raw
-
-
-def _as_text(value: Any) -> str:
-    """A TOML value as the environment would spell it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _with_password(address: str, setting: str, file: Path | None) -> str:
+    url: URL = make_url(address)
+    if file is not None:
+        try:
+            url = url.set(password=file.read_text(encoding="utf-8").strip())
+        except OSError as exc:
+            raise ConfigError([f"{PREFIX}{setting.upper()}: {exc.strerror}"]) from exc
+    return url.render_as_string(hide_password=False)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final
 
@@ -24,6 +24,14 @@ _ENVIRONMENT: Final = frozenset(
     {"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "PYTHONWARNINGS", "VIRTUAL_ENV"}
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLMODE", "XDG_RUNTIME_DIR"}
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What a child is started with: arguments of the Python interpreter, and all of its environment."""
+
+    arguments: Sequence[str]
+    environ: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +69,15 @@ def answers(host: str, port: int) -> bool:
 
 
 def supervise(
-    commands: Mapping[str, Sequence[str]],
+    commands: Mapping[str, Command],
     *,
-    environ: Mapping[str, str],
     is_up: Callable[[], bool],
     on_up: Callable[[], None],
 ) -> str | None:
     """Run children until one of them ends or this process is told to stop; then end all.
 
     Args:
-        commands: arguments of the Python interpreter, by the child's name.
-        environ: of the children.
+        commands: by the child's name.
         is_up: asked until it holds.
         on_up: called once then.
 
@@ -86,8 +92,8 @@ def supervise(
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     children: list[Child] = []
     try:
-        for name, arguments in commands.items():
-            children.append(_start(name, arguments, environ))
+        for name, command in commands.items():
+            children.append(_start(name, command))
         waiting_for_up = True
         while not told.wait(_POLL_SECONDS):
             ended = next((child for child in children if child.process.poll() is not None), None)
@@ -114,9 +120,9 @@ def stop_with_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _start(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
+def _start(name: str, command: Command) -> Child:
     process = subprocess.Popen(  # noqa: S603  # our own modules, by the interpreter that runs this
-        [sys.executable, *arguments], stdin=subprocess.PIPE, env=dict(environ), start_new_session=True
+        [sys.executable, *command.arguments], stdin=subprocess.PIPE, env=dict(command.environ), start_new_session=True
     )
     return Child(name=name, process=process)
 

@@ -69,6 +69,7 @@ class LogServices:
 
     config: Config
     database: Database
+    installation: Installation
     sequencer: Sequencer
     journal: JournalKeeper | None  # None: no folder is configured
     clock: Callable[[], datetime]
@@ -107,7 +108,7 @@ def open_log(config: Config, *, clock: Callable[[], datetime] = system_clock) ->
         DatabaseError: the database cannot be reached, or may lose commits.
     """
     keys = read_keyset(key_files(config, "log"))
-    database = Database(config.connect_url(), pool_size=2)
+    database = Database(config.log_connect_url(), pool_size=2)
     try:
         installation = read_installation(database)
         sequencer = Sequencer(
@@ -122,7 +123,14 @@ def open_log(config: Config, *, clock: Callable[[], datetime] = system_clock) ->
     except BaseException:
         database.dispose()
         raise
-    return LogServices(config=config, database=database, sequencer=sequencer, journal=keeper, clock=clock)
+    return LogServices(
+        config=config,
+        database=database,
+        installation=installation,
+        sequencer=sequencer,
+        journal=keeper,
+        clock=clock,
+    )
 
 
 def _journal(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from exchange.errors import DatabaseError
 
@@ -52,28 +52,36 @@ class Database:
         # is what psycopg says of a PostgreSQL that can only be read, such as a standby.
         own = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
         self._driver_errors = (OperationalError, InterfaceError, InternalError, *own)
+        # What a role of the database has no right to (exchange.grants); SQLite knows no roles.
+        self._refused: tuple[type[Exception], ...] = () if self.is_sqlite else (driver.errors.InsufficientPrivilege,)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read transaction (a snapshot on SQLite)."""
-        try:
-            with self._read_engine.connect() as connection:
-                yield connection
-        except self._driver_errors as exc:
-            raise _database_error(exc) from exc
+        with self._explained(), self._read_engine.connect() as connection:
+            yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A write transaction; the caller commits. Leaving without commit rolls back."""
-        try:
+        with self._explained():
             if self._write_lock is None:
                 with self._write_engine.connect() as connection:
                     yield connection
                 return
             with self._write_lock, self._write_engine.connect() as connection:
                 yield connection
-        except self._driver_errors as exc:
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (*self._driver_errors, *self._refused) as exc:
             raise _database_error(exc) from exc
+        except ProgrammingError as exc:
+            if isinstance(exc.orig, self._refused):
+                raise _database_error(exc) from exc
+            raise
 
     def assert_durable(self) -> None:
         """Refuse to run where a commit may be lost: the audit log's promise would be empty."""

@@ -242,8 +242,12 @@ def build(folder: Path, database_url: str, *, clock: Clock | None = None) -> Hou
         unsafe_local_keys_dir=folder / "keys",
     )
     services = wiring.initialise(config, clock=clock)
-    house = House(services=services, clock=clock, log=wiring.open_log(config, clock=clock))
-    exchange = house.exchange
+    return furnish(House(services=services, clock=clock, log=wiring.open_log(config, clock=clock)))
+
+
+def furnish(house: House) -> House:
+    """Load the country's rules into a new house, and let two people move in."""
+    exchange, clock = house.exchange, house.clock
     catalogue.load_catalogue(exchange, (COUNTRY / "catalogue.yaml").read_text(), clock())
     for agency in agencies.parse_agencies((COUNTRY / "agencies.yaml").read_text()):
         agencies.register_agency(exchange, agency.code, agency.name, agency.profile, clock())

@@ -13,6 +13,8 @@ from api.errors import ConfigError
 from api.keyfiles import OF_INSTALLATION, key_files, read_keyset
 from api.wiring import initialise
 from exchange.database import Database
+from exchange.grants import Roles
+from exchange.roles import grant, grant_statements
 
 
 @click.command("init")
@@ -88,6 +90,29 @@ def db_upgrade() -> None:
     config = load_config()
     schema.upgrade(config.connect_url())
     out.print(f"The database is at {schema.head()}.")
+
+
+@db_group.command("grants")
+@click.option("--web", required=True, metavar="ROLE", help="Role of the web processes and of commands.")
+@click.option("--log", required=True, metavar="ROLE", help="Role of the sequencer: CDX_LOG_DATABASE_URL.")
+@click.option("--auditor", required=True, metavar="ROLE", help="Role that only reads the log.")
+@click.option("--execute", is_flag=True, help="Run the statements, as the owner of the tables, and check the outcome.")
+def db_grants(web: str, log: str, auditor: str, *, execute: bool) -> None:
+    """Print the statements that give three PostgreSQL roles their rights, and nobody else any.
+
+    Connect as the owner of the tables. Run it again after each `cdx db upgrade`.
+    """
+    roles = Roles(web=web, log=log, auditor=auditor)
+    database = Database(load_config().connect_url(), pool_size=1)
+    try:
+        if execute:
+            done = grant(database, roles)
+            out.print(f"{done} statements were run; the three roles can do what they should, and no more.")
+            return
+        for statement in grant_statements(database, roles):
+            click.echo(f"{statement};")
+    finally:
+        database.dispose()
 
 
 @click.command("openapi")

@@ -82,9 +82,9 @@ def provider_serve(  # click hands over one argument for each option
         f"{PREFIX}REPLAY_FILE": str(replay_file),
         f"{PREFIX}PRIVATE_NETWORKS": ",".join(networks),
     }
+    gateway = arguments("api.provider_web:create", host=host, port=int(port), workers=workers, threads=4)
     ended = supervisor.supervise(
-        {"gateway": arguments("api.provider_web:create", host=host, port=int(port), workers=workers, threads=4)},
-        environ=environ,
+        {"gateway": supervisor.Command(arguments=gateway, environ=environ)},
         is_up=lambda: supervisor.answers(host, int(port)),
         on_up=lambda: out.print(f"Answering on http://{listen}. Ctrl-C stops."),
     )

@@ -15,6 +15,7 @@ from api.commands.context import err, keep_files_private, load_config, out
 from api.commands.web_process import arguments
 from api.config import Config
 from api.errors import ConfigError
+from api.process_settings import read_settings, settings_of
 from api.telemetry import configure_logging
 from api.wiring import LogServices, open_log, open_services, refuse_old_database
 from exchange.access import purge
@@ -35,26 +36,22 @@ def serve(*, web_only: bool) -> None:
     config = load_config()
     host, port = _address(config)
     # Everything that can be wrong is found out here, before any process is started.
-    services = open_services(config, "web")
-    try:
-        refuse_old_database(config, services.exchange.database)
-    finally:
-        services.close()
-    if not web_only:
-        open_log(config).database.dispose()
+    require_parts(config, web_only=web_only)
     if supervisor.is_taken(host, port):
         raise ConfigError([f"{config.listen} is taken or not an address of this machine: set CDX_LISTEN to another"])
+    settings, bare = read_settings(os.environ), supervisor.small_environment(os.environ, prefixes=("LC_",))
     web = arguments("api.web:create", host=host, port=port, workers=config.workers, threads=config.threads)
-    commands = {"web server": web}
+    commands = {"web server": supervisor.Command(arguments=web, environ=bare | settings_of("web", settings))}
     if not web_only:
-        commands["sequencer"] = ["-m", "api.cli", "worker", "--with-parent"]
+        commands["sequencer"] = supervisor.Command(
+            arguments=["-m", "api.cli", "worker", "--with-parent"], environ=bare | settings_of("worker", settings)
+        )
 
     def on_up() -> None:
         out.print(f"Serving {config.public_url} on http://{config.listen} (documentation: /docs). Ctrl-C stops.")
 
     ended = supervisor.supervise(
         commands,
-        environ=supervisor.small_environment(os.environ),
         is_up=lambda: supervisor.answers(host, port),
         on_up=on_up,
     )
@@ -118,6 +115,26 @@ def _purge_now_and_then(services: LogServices, stop: threading.Event) -> None:
             log.warning("expired rows were not deleted; tried again later", reason=str(exc))
         else:
             log.debug("expired rows deleted", rows=deleted)
+
+
+def require_parts(config: Config, *, web_only: bool) -> None:
+    """See that everything can be opened that the processes will open.
+
+    Raises:
+        ConfigError, DatabaseError: it cannot, the database is older than it was, or requests and log would lie in two
+            installations.
+    """
+    services = open_services(config, "web")
+    try:
+        refuse_old_database(config, services.exchange.database)
+    finally:
+        services.close()
+    if web_only:
+        return
+    log = open_log(config)
+    log.database.dispose()
+    if log.installation != services.exchange.installation:
+        raise ConfigError(["CDX_DATABASE_URL and CDX_LOG_DATABASE_URL lead to two installations: name one database"])
 
 
 def _address(config: Config) -> tuple[str, int]:

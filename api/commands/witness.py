@@ -129,9 +129,9 @@ def witness_serve(*, folder: Path, listen: str, workers: int) -> None:
     if supervisor.is_taken(host, int(port)):
         raise ConfigError([f"{listen} is taken or not an address of this machine: choose another with --listen"])
     environ = supervisor.small_environment(os.environ, prefixes=("LC_",)) | {FOLDER: str(folder.absolute())}
+    web = arguments("api.witness_web:create", host=host, port=int(port), workers=workers, threads=4)
     ended = supervisor.supervise(
-        {"witness": arguments("api.witness_web:create", host=host, port=int(port), workers=workers, threads=4)},
-        environ=environ,
+        {"witness": supervisor.Command(arguments=web, environ=environ)},
         is_up=lambda: supervisor.answers(host, int(port)),
         on_up=lambda: out.print(f"Witness {witness.name} answers on http://{listen}. Ctrl-C stops."),
     )

@@ -73,7 +73,7 @@ _TAKE = Prepared(
             select(audit_outbox.c.id)
             .order_by(audit_outbox.c.id)  # UUIDv7: the oldest first, along the primary key
             .limit(bindparam("limit", type_=Integer))
-            .with_for_update(skip_locked=True)
+            # No FOR UPDATE: only a sequencer takes rows away, and it holds the head. It would need the right to UPDATE.
         )
     )
     .returning(audit_outbox.c.id, audit_outbox.c.body, audit_outbox.c.accepted_at)
