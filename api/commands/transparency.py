@@ -17,6 +17,7 @@ from api.commands.terminal import err, explain, out, progress_bar, read_text
 from crypto.errors import CryptoError
 from exchange.audit.files import write_whole
 from exchange.audit.mirror import mirror_log
+from exchange.audit.promise import verify_promise
 from exchange.audit.prove import prove_entry
 from exchange.audit.report import Finding, Progress, Report
 from exchange.audit.sources import open_source
@@ -200,6 +201,27 @@ def log_prove(
         told.append(f"The proof is in {path}.")
     for line in told:
         (err if path is None else out).print(line)
+
+
+@log_group.command("receipt")
+@click.argument("receipt", type=FILE)
+@click.option("--from", "location", required=True, metavar="LOCATION", help="The address of the log, or a directory.")
+@click.option(
+    "--keys", required=True, type=FILE, help="The JWK set with the receipt keys: /oauth/jwks, as you kept it."
+)
+@trusting
+def log_receipt(receipt: Path, location: str, keys: Path, vkeys: tuple[str, ...], policy: Path | None) -> None:
+    """Hold the operator to a RECEIPT: is the entry in the log that an answer of the exchange promised?
+
+    RECEIPT is a file with the receipt as it stood in the answer. When the entry is missing, a policy with witnesses
+    shows whether it had to be there by now: they say when they saw the log.
+    """
+    trust = the_trust(vkeys, policy)
+    with reaching(), progress("searching") as moved:
+        report = verify_promise(
+            open_source(location), trust, read_text(receipt).strip(), read_text(keys), progress=moved
+        )
+    tell(report)
 
 
 @log_group.command("export")
