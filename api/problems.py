@@ -19,6 +19,7 @@ from consent import errors as consent
 from crypto import errors as crypto
 from exchange import errors as exchange
 from exchange.agencies import RegistrationError
+from exchange.http_client import CallError
 from exchange.policy import DenyReason
 from exchange.providers.files import ImportFileError, LineError
 from exchange.providers.mapping import MappingError
@@ -132,6 +133,7 @@ ERRORS: Final[Mapping[type[Exception], Problem]] = {
     exchange.OldDatabaseError: INTERNAL,
     exchange.UnknownEntryError: Problem(type="unknown-entry", title="The log holds no such entry or size.", status=404),
     exchange.WitnessError: INTERNAL,  # a witness has its own application, which speaks plain text
+    CallError: INTERNAL,  # whoever calls says what it means
     exchange.DatabaseError: _ours("database-error", 503),
     exchange.ContentionError: _ours("contention", 503),
 }

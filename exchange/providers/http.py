@@ -4,27 +4,23 @@ The protocol stands in ``exchange.providers.protocol``. Here is what may go wron
 ProviderUnavailableError (down, too slow, left alone) or a ProviderProtocolError (anything but the answer to this
 question), and no message of either holds a personal value.
 
-Never a redirect, never a proxy of the environment, never a kept connection: a query goes out on a connection of its
-own, so that "could not connect" means that nothing was sent. Only then it is tried once more, with a new query: a
-provider sees each jti once.
+Where nobody could be connected to, nothing was sent. Only then it is tried once more, with a new query: a provider
+sees each jti once.
 """
 
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
-
-import httpx
 
 from crypto.jose import SigningKey
 from exchange.catalogue_model import Attribute
 from exchange.errors import ProviderError, ProviderProtocolError, ProviderUnavailableError
+from exchange.http_client import CallError, CallFault, CallLimits, call
 from exchange.model import Agency, HeldValue, SubjectName
 from exchange.providers.addresses import AddressPolicy, Target
 from exchange.providers.circuit import Circuit, CircuitState
@@ -42,16 +38,14 @@ from exchange.providers.values import ABSENT, UNAVAILABLE, fault_in
 
 # What only a registry can tell, in the words of the exchange.
 _STATES: Final[Mapping[str, str]] = {"not_held": ABSENT, "ambiguous": UNAVAILABLE, "closed_until": UNAVAILABLE}
-_HEADERS: Final = {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE, "Accept-Encoding": "identity"}
+_HEADERS: Final = {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE}
+_MISBEHAVIOUR: Final = frozenset({CallFault.NOT_HTTP, CallFault.TOO_LONG})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveLimits:
-    """How long and how much a provider may take."""
+class LiveLimits(CallLimits):
+    """How long and how much a provider may take, in one attempt; and when it is left alone."""
 
-    connect_seconds: float = 2.0
-    read_seconds: float = 5.0  # without a byte
-    total_seconds: float = 8.0  # of one attempt, however slowly the bytes drip
     max_bytes: int = MAX_ANSWER_BYTES
     failures: int = 5  # in a row, until the provider is left alone
     open_for: timedelta = timedelta(seconds=30)
@@ -151,63 +145,28 @@ class HTTPProvider:
         sent = query()
         try:
             return sent, self._post(sent, targets[0])
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            # Nothing was sent, so asking again is safe: at the next address, if there is one, and with a new jti.
-            sent = query()
+        except CallError as exc:
+            if exc.fault is not CallFault.NOT_SENT:
+                raise _told(exc) from exc
+        # Nothing was sent, so asking again is safe: at the next address, if there is one, and with a new jti.
+        sent = query()
         try:
             return sent, self._post(sent, targets[1 % len(targets)])
-        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-            raise ProviderUnavailableError("the provider cannot be reached") from exc
+        except CallError as exc:
+            raise _told(exc) from exc
 
     def _post(self, query: SentQuery, target: Target) -> bytes:
-        limits = self._limits
-        timeout = httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds)
-        transport = httpx.HTTPTransport(
-            verify=self._tls, trust_env=False, limits=httpx.Limits(max_connections=1, max_keepalive_connections=0)
-        )
-        deadline = _Deadline(limits.total_seconds)
-        try:
-            with httpx.Client(transport=transport, timeout=timeout, trust_env=False) as client, deadline.running():
-                request = client.build_request(
-                    "POST",
-                    target.url,
-                    content=query.body,
-                    headers={**_HEADERS, "Host": target.host_header},
-                    extensions={"sni_hostname": target.host, "trace": deadline.watch},
-                )
-                response = client.send(request, stream=True, follow_redirects=False)
-                try:
-                    return self._read(response, deadline)
-                finally:
-                    response.close()
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise
-        except httpx.TimeoutException as exc:
-            raise ProviderUnavailableError("the provider did not answer in time") from exc
-        except httpx.ProtocolError as exc:
-            if deadline.passed:
-                raise ProviderUnavailableError("the provider did not answer in time") from exc
-            raise ProviderProtocolError("the provider does not answer in HTTP") from exc
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
-            raise ProviderUnavailableError("the connection to the provider broke") from exc
-
-    def _read(self, response: httpx.Response, deadline: "_Deadline") -> bytes:
-        status = response.status_code
-        if status >= 500 or status == 429:
-            raise ProviderUnavailableError(f"the provider answered with status {status}")
-        if status != 200:
-            raise ProviderProtocolError(f"the provider answered with status {status}")
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media_type != MEDIA_TYPE or "Content-Encoding" in response.headers:
-            raise ProviderProtocolError(f"the provider's answer is not plain {MEDIA_TYPE}")
-        body = bytearray()
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > self._limits.max_bytes:
-                raise ProviderProtocolError(f"the provider's answer has more than {self._limits.max_bytes} bytes")
-            if deadline.passed:
-                raise ProviderUnavailableError("the provider did not answer in time")
-        return bytes(body)
+        with call(
+            "POST", target, limits=self._limits, tls=self._tls, headers=_HEADERS, content=query.body
+        ) as answer:
+            if answer.status >= 500 or answer.status == 429:
+                raise ProviderUnavailableError(f"the provider answered with status {answer.status}")
+            if answer.status != 200:
+                raise ProviderProtocolError(f"the provider answered with status {answer.status}")
+            media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if media_type != MEDIA_TYPE or "Content-Encoding" in answer.headers:
+                raise ProviderProtocolError(f"the provider's answer is not plain {MEDIA_TYPE}")
+            return answer.read()
 
     def _held(self, line: AnswerLine, attribute: Attribute) -> HeldValue:
         optional = {"assurance": line.assurance, "source_class": line.source_class}
@@ -288,37 +247,6 @@ class LiveProviders:
             return {code: known.provider.circuit.state(now) for code, known in self._known.items()}
 
 
-class _Deadline:
-    """Ends one call after some time altogether: time-outs of single reads do not stop who sends a byte now and then."""
-
-    def __init__(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-        self._socket: socket.socket | None = None
-        self.passed = False
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """The time runs inside this block."""
-        self._timer.start()
-        try:
-            yield
-        finally:
-            self._timer.cancel()
-
-    def watch(self, event: str, info: Mapping[str, Any]) -> None:
-        """The transport's ``trace`` extension: tells the socket when there is one."""
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self.passed:
-                self._end()
-
-    def _end(self) -> None:
-        self.passed = True
-        connection = self._socket
-        if connection is not None:
-            # Wakes the reader, which a close from another thread would not.
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return
+def _told(error: CallError) -> ProviderError:
+    kind = ProviderProtocolError if error.fault in _MISBEHAVIOUR else ProviderUnavailableError
+    return kind(f"no answer of the provider: {error}")

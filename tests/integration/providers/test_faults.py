@@ -13,6 +13,7 @@ from flask import Response
 
 from crypto.jose import SigningKey, encrypt_jwe
 from exchange.errors import ProviderError, ProviderProtocolError, ProviderUnavailableError
+from exchange.http_client import CallError, CallFault
 from exchange.providers import http, protocol
 from exchange.providers.circuit import CircuitState
 from exchange.providers.gateway import GatewayKeys
@@ -146,7 +147,7 @@ def test_an_answer_with_other_claims_is_refused(provider, monkeypatch, change):
             ProviderProtocolError,
             "application/jwt",
         ),
-        (Response("x" * 70_000, mimetype="application/jwt"), ProviderProtocolError, "more than 65536 bytes"),
+        (Response("x" * 70_000, mimetype="application/jwt"), ProviderProtocolError, "too long"),
         (Response("x", mimetype="application/jwt"), ProviderProtocolError, "cannot be read"),
         (Response(b"\xff\xfe", mimetype="application/jwt"), ProviderProtocolError, "cannot be read"),
     ],
@@ -202,7 +203,7 @@ def test_only_a_failed_connect_is_tried_again_and_with_a_new_query(provider, mon
     def post(self, query, target):
         sent.append(query)
         if len(sent) == 1:
-            raise httpx.ConnectError("refused")
+            raise CallError(CallFault.NOT_SENT)
         return original(self, query, target)
 
     monkeypatch.setattr(http.HTTPProvider, "_post", post)
