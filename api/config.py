@@ -21,6 +21,8 @@ from sqlalchemy.exc import ArgumentError
 
 from api import settings_file
 from api.errors import ConfigError
+from crypto.errors import MalformedError
+from exchange.audit.policy_file import Policy, parse_policy
 from exchange.context import UNNAMED_AUTHORITY, UNNAMED_OPERATOR, Settings
 from exchange.model import Organisation
 
@@ -275,15 +277,41 @@ class Config:
 
     @property
     def settings(self) -> Settings:
-        """The limits of the main job."""
+        """The limits of the main job.
+
+        Raises:
+            ConfigError: the witness policy cannot be used.
+        """
         return Settings(
             request_lifetime=timedelta(days=self.request_lifetime_days),
             redelivery_window=timedelta(seconds=self.redelivery_window_seconds),
             integrate_within=timedelta(seconds=self.integrate_within_seconds),
             max_outbox=self.max_outbox,
+            witnesses=self.witness_policy(),
+            max_unwitnessed=timedelta(seconds=self.max_unwitnessed_seconds),
             operator=self._organisation("operator", UNNAMED_OPERATOR),
             authority=self._organisation("authority", UNNAMED_AUTHORITY),
         )
+
+    def witness_policy(self) -> Policy | None:
+        """Who must cosign the log; None: no witnesses are configured.
+
+        Raises:
+            ConfigError: the policy cannot be read, or could never be met.
+        """
+        if self.witness_policy_file is None:
+            return None
+        try:
+            policy = parse_policy(self.witness_policy_file.read_bytes())
+        except OSError as exc:
+            raise ConfigError([f"CDX_WITNESS_POLICY_FILE: {exc.strerror}"]) from exc
+        except MalformedError as exc:
+            raise ConfigError([f"CDX_WITNESS_POLICY_FILE: {exc}"]) from exc
+        if policy.quorum is None:
+            raise ConfigError(["CDX_WITNESS_POLICY_FILE: quorum none asks for nobody; name a witness or a group"])
+        if not policy.is_met_by([name for name, party in policy.witnesses.items() if party.url]):
+            raise ConfigError(["CDX_WITNESS_POLICY_FILE: the witnesses with an address are no quorum"])
+        return policy
 
     def _organisation(self, kind: str, unnamed: Organisation) -> Organisation:
         given = {part: getattr(self, f"{kind}_{part}") for part in _PARTS}

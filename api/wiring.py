@@ -17,7 +17,7 @@ from api.config import Config
 from api.errors import ConfigError
 from api.keyfiles import key_files, make_keyset, read_keyset, write_public
 from crypto.blind_index import BlindIndex
-from crypto.checkpoint import NoteSigner
+from crypto.checkpoint import NoteSigner, NoteVerifier
 from crypto.envelope import LocalKeyWrapper, generate_kek, wrap_kek
 from crypto.ids import new_id
 from crypto.jose import SigningKey
@@ -29,7 +29,9 @@ from exchange.audit.generations import verifiers
 from exchange.audit.journal_files import JournalWriter, read_checkpoint
 from exchange.audit.journal_keeper import JournalKeeper
 from exchange.audit.proofs import Prover
+from exchange.audit.quorum import Quorum
 from exchange.audit.sequencer import Sequencer
+from exchange.audit.witness_client import clients_of
 from exchange.context import Exchange, Installation
 from exchange.database import Database
 from exchange.events import Event, EventType
@@ -72,6 +74,7 @@ class LogServices:
     installation: Installation
     sequencer: Sequencer
     journal: JournalKeeper | None  # None: no folder is configured
+    quorum: Quorum | None  # None: no witnesses are configured
     clock: Callable[[], datetime]
 
 
@@ -120,6 +123,7 @@ def open_log(config: Config, *, clock: Callable[[], datetime] = system_clock) ->
             verifiers=log_keys.retired(keys, installation.origin),
         )
         keeper = _journal(config, keys, database, installation, clock)
+        quorum = _quorum(config, keys, database, installation, clock)
     except BaseException:
         database.dispose()
         raise
@@ -129,6 +133,7 @@ def open_log(config: Config, *, clock: Callable[[], datetime] = system_clock) ->
         installation=installation,
         sequencer=sequencer,
         journal=keeper,
+        quorum=quorum,
         clock=clock,
     )
 
@@ -162,6 +167,26 @@ def refuse_old_database(config: Config, database: Database) -> None:
         if note is not None:
             publics = [verifier.public for verifier in log_keys.published(config)]
             refuse_older(connection, read_checkpoint_note(note, verifiers(publics, log.first_name(connection))))
+
+
+def _quorum(
+    config: Config, keys: Keyset, database: Database, installation: Installation, clock: Callable[[], datetime]
+) -> Quorum | None:
+    policy = config.witness_policy()
+    if policy is None:
+        return None
+    return Quorum(
+        database,
+        policy=policy,
+        clients=clients_of(policy, opened=config.private_networks),
+        verifiers=[
+            *(NoteVerifier.parse(signer.vkey) for signer in log_keys.signers(keys, installation.origin)),
+            *log_keys.retired(keys, installation.origin),
+        ],
+        origin=installation.origin,
+        clock=clock,
+        every_seconds=config.witness_every_seconds,
+    )
 
 
 def read_installation(database: Database) -> Installation:

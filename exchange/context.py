@@ -11,13 +11,14 @@ from crypto.blind_index import BlindIndex
 from crypto.jose import SigningKey
 from crypto.pseudonym import PseudonymKey
 from exchange.audit import outbox
+from exchange.audit.policy_file import Policy
 from exchange.catalogue import Catalogue, catalogue_from_body
 from exchange.changes import watch_changes
 from exchange.database import Database
 from exchange.errors import CatalogueError
 from exchange.keyring import Keyring
 from exchange.model import Organisation
-from exchange.pressure import LogPressure
+from exchange.pressure import LogPressure, PressureLimits
 from exchange.providers.http import LiveProviders
 from exchange.tables import catalogue as catalogue_table
 from exchange.uow import Append, UnitOfWork
@@ -53,6 +54,8 @@ class Settings:
     answer_lifetime: timedelta = timedelta(minutes=5)  # exp of the signed answer
     integrate_within: timedelta = timedelta(seconds=60)  # an entry missing from the log after that is provably missing
     max_outbox: int = 4096  # entries; beyond it releases wait for the sequencer
+    witnesses: Policy | None = None  # who must cosign the log; None: nobody is asked
+    max_unwitnessed: timedelta = timedelta(hours=4)  # releases wait when nobody has cosigned for longer
     operator: Organisation = UNNAMED_OPERATOR
     authority: Organisation = UNNAMED_AUTHORITY
     attempts: int = 4  # of a release whose ground moved between reading and locking
@@ -111,7 +114,13 @@ class Exchange:
     pressure: LogPressure = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pressure", LogPressure(self.settings.max_outbox))
+        limits = PressureLimits(
+            max_outbox=self.settings.max_outbox,
+            integrate_within=self.settings.integrate_within,
+            witnesses=self.settings.witnesses,
+            max_unwitnessed=self.settings.max_unwitnessed,
+        )
+        object.__setattr__(self, "pressure", LogPressure(limits))
         engine = self.database.engine
         if not event.contains(engine, "after_cursor_execute", watch_changes):
             event.listen(engine, "after_cursor_execute", watch_changes)

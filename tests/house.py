@@ -3,6 +3,7 @@
 Everything is real: keys, database, sequencer. Only the clock is ours.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -34,12 +35,14 @@ class Clock:
 
     def __init__(self, now: datetime = START) -> None:
         self.now = now
+        self.before_moving: Callable[[], object] = lambda: None
 
     def __call__(self) -> datetime:
         return self.now
 
     def move(self, **delta: float) -> datetime:
-        """Move on by a timedelta's arguments."""
+        """Move on by a timedelta's arguments. Whoever works in the meantime does so first."""
+        self.before_moving()
         self.now += timedelta(**delta)
         return self.now
 
@@ -248,6 +251,8 @@ def build(folder: Path, database_url: str, *, clock: Clock | None = None) -> Hou
 def furnish(house: House) -> House:
     """Load the country's rules into a new house, and let two people move in."""
     exchange, clock = house.exchange, house.clock
+    # As the worker does all the time: releases wait for a log that nobody writes.
+    clock.before_moving = house.integrate
     catalogue.load_catalogue(exchange, (COUNTRY / "catalogue.yaml").read_text(), clock())
     for agency in agencies.parse_agencies((COUNTRY / "agencies.yaml").read_text()):
         agencies.register_agency(exchange, agency.code, agency.name, agency.profile, clock())

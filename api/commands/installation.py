@@ -52,6 +52,10 @@ def config_check() -> None:
                 read_keyset(key_files(config, name))
             except ConfigError as exc:
                 faults += exc.faults
+    try:
+        config.witness_policy()
+    except ConfigError as exc:
+        faults += exc.faults
     database = Database(config.connect_url())
     try:
         found = schema.current(database)

@@ -40,10 +40,13 @@ def verify_db(vkeys: tuple[str, ...]) -> None:
     tell(report)
 
 
-def export_own(directory: Path, moved: Progress) -> list[str]:
+def export_own(directory: Path, moved: Progress, *, cosigned: bool) -> list[str]:
     """Export the log of this installation; tells what was written."""
     with opened() as services, services.exchange.database.read() as connection:
-        return export_log(connection, directory, progress=moved).explain()
+        policy = services.exchange.settings.witnesses if cosigned else None
+        if cosigned and policy is None:
+            raise click.UsageError("no witnesses are asked here: set CDX_WITNESS_POLICY_FILE, or leave --cosigned out")
+        return export_log(connection, directory, cosigned=policy, progress=moved).explain()
 
 
 def prove_own(which: UUID | int) -> str:

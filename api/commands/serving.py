@@ -23,6 +23,7 @@ from exchange.errors import DatabaseError, InconsistentLogError
 
 PURGE_SECONDS: Final = 60.0
 _STOPPED_ON_DOUBT: Final = 3
+_WITNESS_SECONDS: Final = 5.0  # that are left to the calls under way when we stop
 
 
 @click.command("serve")
@@ -64,7 +65,7 @@ def serve(*, web_only: bool) -> None:
 @click.command("worker")
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input closes.")
 def worker(*, with_parent: bool) -> None:
-    """Run the sequencer of the audit log by itself, and delete what has expired.
+    """Run the sequencer of the audit log by itself, ask the witnesses to cosign, and delete what has expired.
 
     It alone holds the key that signs the log. Several may run: the log still has one line.
     """
@@ -88,7 +89,7 @@ def worker(*, with_parent: bool) -> None:
     for thread in (cleaner, keeper):
         thread.start()
     try:
-        services.sequencer.run(stop)
+        _sequence(services, stop)
     except InconsistentLogError as exc:
         err.print(f"error: {exc}; nothing more is signed. Run `cdx log verify-db`.", style="bold red")
         sys.exit(_STOPPED_ON_DOUBT)
@@ -102,6 +103,38 @@ def worker(*, with_parent: bool) -> None:
 def _keep_journal(services: LogServices, stop: threading.Event) -> None:
     if services.journal is not None:
         services.journal.run(stop)
+
+
+def _sequence(services: LogServices, stop: threading.Event) -> None:
+    """Sequence and have it cosigned, until told to stop.
+
+    Raises:
+        InconsistentLogError: the log contradicts itself, or what its witnesses have of it.
+        DatabaseError: the outcome of a commit is unknown.
+    """
+    quorum, failures = services.quorum, list[Exception]()
+    if quorum is None:
+        services.sequencer.run(stop)
+        return
+
+    def witness() -> None:
+        try:
+            quorum.run(stop)
+        except Exception as exc:  # noqa: BLE001  # raised again below: without its witnesses the worker ends
+            failures.append(exc)
+            stop.set()
+            services.sequencer.wake()
+
+    quorum.check_start()
+    thread = threading.Thread(target=witness, name="witnesses", daemon=True)
+    thread.start()
+    try:
+        services.sequencer.run(stop)
+    finally:
+        stop.set()
+        thread.join(timeout=_WITNESS_SECONDS)
+    if failures:
+        raise failures[0]
 
 
 def _purge_now_and_then(services: LogServices, stop: threading.Event) -> None:

@@ -227,8 +227,11 @@ def log_receipt(receipt: Path, location: str, keys: Path, vkeys: tuple[str, ...]
 @log_group.command("export")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--from", "location", metavar="LOCATION", help="The address of a log or a directory; default: our own.")
+@click.option("--cosigned", is_flag=True, help="Our own log, up to the newest checkpoint that a quorum has cosigned.")
 @trusting
-def log_export(directory: Path, location: str | None, vkeys: tuple[str, ...], policy: Path | None) -> None:
+def log_export(
+    directory: Path, location: str | None, vkeys: tuple[str, ...], policy: Path | None, *, cosigned: bool
+) -> None:
     """Write a log as plain files into DIRECTORY: any web server can offer them, any verifier can read them.
 
     Run again, it adds what is new. With --from it copies another tree and verifies it on the way (--vkey or --policy):
@@ -238,10 +241,12 @@ def log_export(directory: Path, location: str | None, vkeys: tuple[str, ...], po
         if vkeys or policy:
             raise click.UsageError("--vkey and --policy belong to --from")
         with progress("exporting") as moved:
-            lines = use("log", "export_own")(directory, moved)
+            lines = use("log", "export_own")(directory, moved, cosigned=cosigned)
         for line in lines:
             out.print(line)
         return
+    if cosigned:
+        raise click.UsageError("--cosigned is about our own log; with --from a --policy asks for its quorum")
     trust = the_trust(vkeys, policy)
     with reaching(), progress("copying") as moved:
         report = mirror_log(open_source(location), trust, directory, progress=moved)

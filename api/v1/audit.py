@@ -43,6 +43,18 @@ def checkpoint() -> Response:
     return _answer(newest.note, _TEXT, "no-store")
 
 
+@blueprint.route("/cosigned/checkpoint")
+@blueprint.doc(security=[], responses={"200": {"description": "A signed note.", "content": {"text/plain": {}}}})
+def cosigned_checkpoint() -> Response:
+    """The newest checkpoint that a quorum of witnesses has cosigned (C2SP tlog-cosignature); 404 when there is none.
+
+    `/audit/cosigned` is the same log, for clients that take only what others have seen too.
+    """
+    with services().exchange.database.read() as connection:
+        newest = log.cosigned_checkpoint(connection, services().exchange.settings.witnesses)
+    return _answer(newest.note, _TEXT, "no-store")
+
+
 @blueprint.route("/vkey")
 @blueprint.doc(security=[], responses={"200": {"description": "A verifier key.", "content": {"text/plain": {}}}})
 def vkey() -> Response:
@@ -58,6 +70,7 @@ def vkey() -> Response:
 
 
 @blueprint.route("/tile/<int:level>/<path:index>")
+@blueprint.route("/cosigned/tile/<int:level>/<path:index>", endpoint="cosigned_tile")
 @blueprint.doc(security=[], responses={"200": {"description": "Hashes of 32 bytes.", "content": {_BYTES: {}}}})
 def tile(level: int, index: str) -> Response:
     """Up to 256 hashes of one level of the tree.
@@ -73,6 +86,7 @@ def tile(level: int, index: str) -> Response:
 
 
 @blueprint.route("/tile/entries/<path:index>")
+@blueprint.route("/cosigned/tile/entries/<path:index>", endpoint="cosigned_entries")
 @blueprint.doc(
     security=[{"client": [Scope.AUDIT_READ.value]}],
     responses={"200": {"description": "Entries, each after its length.", "content": {_BYTES: {}}}},
@@ -97,9 +111,16 @@ def inclusion(query: dict[str, Any]) -> Any:
     """
     if ("id" in query) == ("index" in query):
         raise ProblemError(INVALID, "name one entry, by id or by index")
+    policy = None
+    if query["cosigned"]:
+        if "size" in query:
+            raise ProblemError(INVALID, "name a size, or ask for the newest that is cosigned: not both")
+        policy = services().exchange.settings.witnesses
+        if policy is None:
+            raise UnknownEntryError("no witnesses are asked here: leave out cosigned")
     with services().exchange.database.read() as connection:
         proof = services().prover.inclusion(
-            connection, entry_id=query.get("id"), index=query.get("index"), size=query.get("size")
+            connection, entry_id=query.get("id"), index=query.get("index"), size=query.get("size"), cosigned=policy
         )
     if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
         # The entry itself is for auditors.

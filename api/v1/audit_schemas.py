@@ -11,6 +11,12 @@ class InclusionQuery(Schema):
     id = fields.UUID(metadata={"description": "Id of the entry, as the receipt says."})
     index = fields.Integer(validate=validate.Range(min=0, max=2**62), metadata={"description": "Place of the entry."})
     size = fields.Integer(validate=_SIZE, metadata={"description": "Size of a published checkpoint; else the newest."})
+    cosigned = fields.Boolean(
+        load_default=False,
+        truthy={"true"},
+        falsy={"false"},
+        metadata={"description": "In the newest checkpoint that a quorum of witnesses has cosigned."},
+    )
 
 
 class ConsistencyQuery(Schema):

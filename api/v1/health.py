@@ -9,9 +9,10 @@ from api import schema
 from api.body import Blueprint
 from api.services import services
 from crypto.errors import CryptoError
-from exchange.audit import journal_store, log, outbox
+from exchange.audit import cosigned_store, journal_store, log, outbox
 from exchange.audit.journal_files import read_checkpoint
 from exchange.errors import ExchangeError, UnknownEntryError
+from exchange.pressure import vouched
 
 blueprint = Blueprint("health", __name__, description="Whether the service is alive and ready.")
 
@@ -35,10 +36,13 @@ def alive() -> Response:
     responses={"200": {"description": "Ready."}, "503": {"description": "Not ready; the body says why."}},
 )
 def ready() -> Response:
-    """Database, keys, sequencer and (where there is one) journal are as they should be (200), or not (503)."""
-    checks = {name: check() for name, check in (("database", _database), ("keys", _keys), ("sequencer", _sequencer))}
+    """Database, keys, sequencer and (where there are any) journal and witnesses are as they should be, or not (503)."""
+    looks = {"database": _database, "keys": _keys, "sequencer": _sequencer}
     if services().config.journal_dir is not None:
-        checks["journal"] = _journal()
+        looks["journal"] = _journal
+    if services().exchange.settings.witnesses is not None:
+        looks["witnesses"] = _witnesses
+    checks = {name: look() for name, look in looks.items()}
     is_ready = all(check["ok"] for check in checks.values())
     response = jsonify({"status": "ready" if is_ready else "not ready", "checks": checks})
     response.status_code = 200 if is_ready else 503
@@ -102,3 +106,20 @@ def _journal() -> dict[str, Any]:
     if lag > JOURNAL_LAG.total_seconds():
         return {"ok": False, "reason": "the journal is not written: see the worker's log", "lag_seconds": lag}
     return {"ok": True, "lag_seconds": lag}
+
+
+def _witnesses() -> dict[str, Any]:
+    exchange, now = services().exchange, services().clock()
+    policy, limit = exchange.settings.witnesses, exchange.settings.max_unwitnessed
+    assert policy is not None  # asked for only then
+    try:
+        with exchange.database.read() as connection:
+            found = vouched(cosigned_store.pressure(connection), policy, now)
+    except ExchangeError:
+        return {"ok": False, "reason": "the log cannot be read"}
+    missing = sorted(policy.witnesses.keys() - found.cosigners)
+    told = {"age_seconds": round((now - found.since).total_seconds(), 1), "missing": missing}
+    if now - found.since > limit:
+        reason = f"no quorum has cosigned the log for more than {limit.total_seconds():.0f} seconds"
+        return {"ok": False, "reason": reason} | told
+    return {"ok": True} | told

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from exchange.audit import log
 from exchange.audit.files import write_whole
+from exchange.audit.policy_file import Policy
 from exchange.audit.report import Progress, no_progress
 from exchange.audit.tiles import TILE_WIDTH, entries_path, tile_path, tiles_of
 
@@ -31,19 +32,24 @@ class Export:
         ]
 
 
-def export_log(connection: Connection, directory: Path, *, progress: Progress = no_progress) -> Export:
+def export_log(
+    connection: Connection, directory: Path, *, cosigned: Policy | None = None, progress: Progress = no_progress
+) -> Export:
     """Export the log as it is at its newest checkpoint.
 
     Args:
         connection: a read transaction.
         directory: made if need be.
+        cosigned: as it is at the newest checkpoint that meets this policy, which may be an older one.
         progress: called with the number of files looked at and their total.
 
     Raises:
-        UnknownEntryError: the log is empty, or a tile or an entry of it is missing.
+        UnknownEntryError: the log is empty or not cosigned yet, or a tile or an entry of it is missing.
         OSError: the directory cannot be written.
     """
-    checkpoint = log.latest_checkpoint(connection)
+    checkpoint = (
+        log.latest_checkpoint(connection) if cosigned is None else log.cosigned_checkpoint(connection, cosigned)
+    )
     tiles = list(tiles_of(checkpoint.size))
     files = 0
     for done, (level, n, width) in enumerate(tiles, start=1):

@@ -1,6 +1,6 @@
 """The log's read side, and its creation. Answers come from what the sequencer committed; nothing is signed here."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -8,8 +8,10 @@ from sqlalchemy import Connection
 
 from crypto.errors import MalformedError
 from crypto.merkle import EMPTY_ROOT, HASH_BYTES, Frontier
-from exchange.audit import store
+from exchange.audit import cosigned_store, store
+from exchange.audit.cosigning import read_cosigned
 from exchange.audit.edge import pack_state
+from exchange.audit.policy_file import Policy
 from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, OriginRow
 from exchange.audit.tiles import TILE_WIDTH, encode_bundle
 from exchange.errors import InconsistentLogError, UnknownEntryError
@@ -23,6 +25,16 @@ class PublishedCheckpoint:
     note: str = field(repr=False)
     signed_at: datetime
     fresh_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosignedCheckpoint:
+    """The newest checkpoint that meets a policy, by whose witnesses, and when we last had it from them."""
+
+    size: int
+    note: str = field(repr=False)
+    cosigners: frozenset[str]
+    cosigned_at: datetime
 
 
 def create(connection: Connection, *, origin: str, now: datetime) -> None:
@@ -56,7 +68,7 @@ def first_name(connection: Connection) -> str:
 
 
 def latest_checkpoint(connection: Connection) -> PublishedCheckpoint:
-    """The newest checkpoint.
+    """The newest checkpoint, with its cosignatures where it has some.
 
     Raises:
         UnknownEntryError: the log is empty.
@@ -64,13 +76,33 @@ def latest_checkpoint(connection: Connection) -> PublishedCheckpoint:
     head, checkpoint = store.read_head(connection), store.latest_checkpoint(connection)
     if head is None or checkpoint is None:
         raise UnknownEntryError("the log has no entry yet, so it has no checkpoint")
+    note = _with_cosignatures(connection, checkpoint).note
     return PublishedCheckpoint(
-        size=checkpoint.size, note=checkpoint.note, signed_at=checkpoint.signed_at, fresh_at=head.updated_at
+        size=checkpoint.size, note=note, signed_at=checkpoint.signed_at, fresh_at=head.updated_at
     )
 
 
+def cosigned_checkpoint(connection: Connection, policy: Policy | None) -> CosignedCheckpoint:
+    """The newest checkpoint, if it meets the policy.
+
+    Args:
+        connection: any transaction.
+        policy: of today; what was stored under another one counts by this one.
+
+    Raises:
+        UnknownEntryError: there is no policy, or no such checkpoint yet.
+    """
+    if policy is None:
+        raise UnknownEntryError("no witnesses are asked here: the log has no cosigned checkpoints")
+    head, row = store.read_head(connection), cosigned_store.newest(connection)
+    found = None if head is None or row is None else read_cosigned(row.note, policy, head.origin)
+    if row is None or found is None or not found.is_complete:
+        raise UnknownEntryError("enough witnesses have not cosigned a checkpoint yet: ask again later")
+    return CosignedCheckpoint(size=row.size, note=row.note, cosigners=found.cosigners, cosigned_at=row.cosigned_at)
+
+
 def checkpoint_of(connection: Connection, tree_size: int) -> CheckpointRow:
-    """The checkpoint of exactly that size.
+    """The checkpoint of exactly that size, with its cosignatures where it has some.
 
     Raises:
         UnknownEntryError: none was published.
@@ -78,7 +110,12 @@ def checkpoint_of(connection: Connection, tree_size: int) -> CheckpointRow:
     checkpoint = store.checkpoint_of_size(connection, tree_size)
     if checkpoint is None:
         raise UnknownEntryError(f"no checkpoint of size {tree_size} was published")
-    return checkpoint
+    return _with_cosignatures(connection, checkpoint)
+
+
+def _with_cosignatures(connection: Connection, checkpoint: CheckpointRow) -> CheckpointRow:
+    cosigned = cosigned_store.of_size(connection, checkpoint.size)
+    return checkpoint if cosigned is None else replace(checkpoint, note=cosigned.note)
 
 
 def tile(connection: Connection, level: int, n: int, width: int) -> bytes:

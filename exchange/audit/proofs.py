@@ -17,6 +17,7 @@ from crypto.encoding import b64_encode
 from crypto.errors import MalformedError, VerificationError
 from crypto.merkle import GetHash, hash_leaf, verify_consistency, verify_inclusion
 from exchange.audit import log, store
+from exchange.audit.policy_file import Policy
 from exchange.audit.proof_file import ProofFile, format_proof
 from exchange.audit.rows import LeafRow
 from exchange.audit.tiles import TileCache, TileHashes
@@ -79,7 +80,13 @@ class Prover:
         self._cache = TileCache(cached_tiles)
 
     def inclusion(
-        self, connection: Connection, *, entry_id: UUID | None = None, index: int | None = None, size: int | None = None
+        self,
+        connection: Connection,
+        *,
+        entry_id: UUID | None = None,
+        index: int | None = None,
+        size: int | None = None,
+        cosigned: Policy | None = None,
     ) -> InclusionProof:
         """Prove that an entry is in the log.
 
@@ -87,17 +94,19 @@ class Prover:
             connection: any transaction.
             entry_id, index: which entry: exactly one of the two.
             size: of a published checkpoint; None: the newest.
+            cosigned: in place of a size: the newest checkpoint that meets this policy.
 
         Raises:
-            UnknownEntryError: no such entry, not in a tree of that size, or no checkpoint of that size.
+            UnknownEntryError: no such entry, not in a tree of that size, or no checkpoint of that size or policy.
             InconsistentLogError: the stored tiles do not lead to the published root.
         """
         leaf = _find(connection, entry_id, index)
-        note = log.latest_checkpoint(connection).note if size is None else log.checkpoint_of(connection, size).note
+        note = _note(connection, size, cosigned)
         # Our own note: its signature was made by the sequencer, and whoever gets the proof checks it.
         checkpoint = parse_checkpoint(split_note(note)[0])
         if leaf.seq >= checkpoint.size:
-            raise UnknownEntryError(f"entry {leaf.id} is not in the tree of size {checkpoint.size} yet")
+            until = "" if cosigned is None else "; the witnesses cosign a larger one soon: ask again"
+            raise UnknownEntryError(f"entry {leaf.id} is not in the tree of size {checkpoint.size} yet{until}")
         leaf_hash = hash_leaf(leaf.body)
         try:
             hashes = inclusion_proof(connection, leaf.seq, checkpoint.size, cache=self._cache)
@@ -194,6 +203,14 @@ def _from_tiles(
         return prove(*numbers, TileHashes(size, read, cache))
     except MalformedError as exc:
         raise UnknownEntryError(str(exc)) from exc
+
+
+def _note(connection: Connection, size: int | None, cosigned: Policy | None) -> str:
+    if cosigned is not None:
+        if size is not None:
+            raise MalformedError("a proof is for one tree: of a size, or the newest cosigned one")
+        return log.cosigned_checkpoint(connection, cosigned).note
+    return (log.latest_checkpoint(connection) if size is None else log.checkpoint_of(connection, size)).note
 
 
 def _find(connection: Connection, entry_id: UUID | None, index: int | None) -> LeafRow:

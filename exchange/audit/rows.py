@@ -79,6 +79,29 @@ class CheckpointRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CosignedRow:
+    """A checkpoint that a quorum has cosigned, and when the witnesses last did, by our clock."""
+
+    size: int
+    note: str = field(repr=False)
+    cosigned_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PressureRow:
+    """What releases wait for, in one look: the outbox, and the newest checkpoint that witnesses vouch for.
+
+    ``opened_at`` is when the log began under its present name; None: there is no log.
+    """
+
+    waiting: int
+    oldest_at: datetime | None
+    origin: str | None
+    opened_at: datetime | None
+    cosigned: CosignedRow | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginRow:
     """A name that the log has had: checkpoints of more than ``first_size`` entries bear it, up to the next one."""
 

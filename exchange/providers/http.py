@@ -157,7 +157,7 @@ class HTTPProvider:
 
     def _post(self, query: SentQuery, target: Target) -> bytes:
         with call(
-            "POST", target, limits=self._limits, tls=self._tls, headers=_HEADERS, content=query.body
+            "POST", target, limits=self._limits, tls=self._tls, headers=_HEADERS, content=query.body.encode()
         ) as answer:
             if answer.status >= 500 or answer.status == 429:
                 raise ProviderUnavailableError(f"the provider answered with status {answer.status}")

@@ -25,6 +25,8 @@ PUBLIC = {
     ("GET", "/audit/checkpoint"): "the public log",
     ("GET", "/audit/vkey"): "the public log",
     ("GET", "/audit/tile/<int:level>/<path:index>"): "the public log: hashes",
+    ("GET", "/audit/cosigned/checkpoint"): "the public log, as witnesses have seen it",
+    ("GET", "/audit/cosigned/tile/<int:level>/<path:index>"): "the public log: hashes",
     ("GET", "/audit/proof/inclusion"): "the public log: hashes",
     ("GET", "/audit/proof/consistency"): "the public log: hashes",
 }
@@ -40,6 +42,7 @@ SCOPES = {
     ("GET", "/v1/catalogue/purposes"): "catalogue:read",
     ("GET", "/v1/catalogue/agencies"): "catalogue:read",
     ("GET", "/audit/tile/entries/<path:index>"): "audit:read",
+    ("GET", "/audit/cosigned/tile/entries/<path:index>"): "audit:read",
     ("GET", "/v1/me/requests"): ME,
     ("POST", "/v1/me/requests/<uuid:request_id>/decision"): ME,
     ("GET", "/v1/me/consents"): ME,
