@@ -37,10 +37,13 @@ _MAX_TILE: Final = 2**54  # beyond it an entry's number has more bits than a dat
 @blueprint.route("/checkpoint")
 @blueprint.doc(security=[], responses={"200": {"description": "A signed note.", "content": {"text/plain": {}}}})
 def checkpoint() -> Response:
-    """The newest checkpoint: origin, size and root of the log, signed (C2SP tlog-checkpoint)."""
+    """The newest checkpoint: origin, size and root of the log, signed (C2SP tlog-checkpoint).
+
+    It has cosignatures of witnesses as soon as they have come; `/audit/cosigned/checkpoint` always has.
+    """
     with services().exchange.database.read() as connection:
-        newest = log.latest_checkpoint(connection)
-    return _answer(newest.note, _TEXT, "no-store")
+        note = log.checkpoint_note(connection)
+    return _answer(note, _TEXT, "no-store")
 
 
 @blueprint.route("/cosigned/checkpoint")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from crypto.checkpoint import parse_checkpoint, split_note
 from exchange.audit import log
 from exchange.audit.files import write_whole
 from exchange.audit.policy_file import Policy
@@ -47,10 +48,9 @@ def export_log(
         UnknownEntryError: the log is empty or not cosigned yet, or a tile or an entry of it is missing.
         OSError: the directory cannot be written.
     """
-    checkpoint = (
-        log.latest_checkpoint(connection) if cosigned is None else log.cosigned_checkpoint(connection, cosigned)
-    )
-    tiles = list(tiles_of(checkpoint.size))
+    note = log.checkpoint_note(connection) if cosigned is None else log.cosigned_checkpoint(connection, cosigned).note
+    size = parse_checkpoint(split_note(note)[0]).size
+    tiles = list(tiles_of(size))
     files = 0
     for done, (level, n, width) in enumerate(tiles, start=1):
         path = directory / tile_path(level, n, width)
@@ -64,8 +64,8 @@ def export_log(
                 files += 1
         progress(done, len(tiles))
     # A crash before this line leaves the old checkpoint with more tiles than it needs: still a whole, older log.
-    write_whole(directory / "checkpoint", checkpoint.note.encode())
-    return Export(size=checkpoint.size, files=files + 1, note=checkpoint.note)
+    write_whole(directory / "checkpoint", note.encode())
+    return Export(size=size, files=files + 1, note=note)
 
 
 def _is_written(path: Path, width: int) -> bool:

@@ -1,6 +1,6 @@
 """The log's read side, and its creation. Answers come from what the sequencer committed; nothing is signed here."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from exchange.audit import cosigned_store, store
 from exchange.audit.cosigning import read_cosigned
 from exchange.audit.edge import pack_state
 from exchange.audit.policy_file import Policy
-from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, OriginRow
+from exchange.audit.rows import HeadRow, HistoryRow, LeafRow, OriginRow
 from exchange.audit.tiles import TILE_WIDTH, encode_bundle
 from exchange.errors import InconsistentLogError, UnknownEntryError
 
@@ -68,7 +68,7 @@ def first_name(connection: Connection) -> str:
 
 
 def latest_checkpoint(connection: Connection) -> PublishedCheckpoint:
-    """The newest checkpoint, with its cosignatures where it has some.
+    """The newest checkpoint, as the sequencer signed it.
 
     Raises:
         UnknownEntryError: the log is empty.
@@ -76,9 +76,8 @@ def latest_checkpoint(connection: Connection) -> PublishedCheckpoint:
     head, checkpoint = store.read_head(connection), store.latest_checkpoint(connection)
     if head is None or checkpoint is None:
         raise UnknownEntryError("the log has no entry yet, so it has no checkpoint")
-    note = _with_cosignatures(connection, checkpoint).note
     return PublishedCheckpoint(
-        size=checkpoint.size, note=note, signed_at=checkpoint.signed_at, fresh_at=head.updated_at
+        size=checkpoint.size, note=checkpoint.note, signed_at=checkpoint.signed_at, fresh_at=head.updated_at
     )
 
 
@@ -101,21 +100,22 @@ def cosigned_checkpoint(connection: Connection, policy: Policy | None) -> Cosign
     return CosignedCheckpoint(size=row.size, note=row.note, cosigners=found.cosigners, cosigned_at=row.cosigned_at)
 
 
-def checkpoint_of(connection: Connection, tree_size: int) -> CheckpointRow:
-    """The checkpoint of exactly that size, with its cosignatures where it has some.
+def checkpoint_note(connection: Connection, tree_size: int | None = None) -> str:
+    """A checkpoint as it is given out: with its cosignatures where it has some.
+
+    Args:
+        connection: any transaction.
+        tree_size: of exactly that size; None: the newest.
 
     Raises:
         UnknownEntryError: none was published.
     """
-    checkpoint = store.checkpoint_of_size(connection, tree_size)
-    if checkpoint is None:
-        raise UnknownEntryError(f"no checkpoint of size {tree_size} was published")
-    return _with_cosignatures(connection, checkpoint)
-
-
-def _with_cosignatures(connection: Connection, checkpoint: CheckpointRow) -> CheckpointRow:
-    cosigned = cosigned_store.of_size(connection, checkpoint.size)
-    return checkpoint if cosigned is None else replace(checkpoint, note=cosigned.note)
+    row = store.latest_checkpoint(connection) if tree_size is None else store.checkpoint_of_size(connection, tree_size)
+    if row is None:
+        what = "the log has no entry yet, so it has no checkpoint"
+        raise UnknownEntryError(what if tree_size is None else f"no checkpoint of size {tree_size} was published")
+    cosigned = cosigned_store.of_size(connection, row.size)
+    return row.note if cosigned is None else cosigned.note
 
 
 def tile(connection: Connection, level: int, n: int, width: int) -> bytes:

@@ -136,11 +136,7 @@ class Prover:
             UnknownEntryError: no checkpoint of that size, or the old one is the larger.
             InconsistentLogError: the stored tiles do not lead from one root to the other.
         """
-        old_note = log.checkpoint_of(connection, old_size).note
-        if new_size is None:
-            new_note = log.latest_checkpoint(connection).note
-        else:
-            new_note = log.checkpoint_of(connection, new_size).note
+        old_note, new_note = log.checkpoint_note(connection, old_size), log.checkpoint_note(connection, new_size)
         old, new = parse_checkpoint(split_note(old_note)[0]), parse_checkpoint(split_note(new_note)[0])
         if old.size > new.size:
             raise UnknownEntryError("a log does not shrink: the old size is the larger")
@@ -210,7 +206,7 @@ def _note(connection: Connection, size: int | None, cosigned: Policy | None) -> 
         if size is not None:
             raise MalformedError("a proof is for one tree: of a size, or the newest cosigned one")
         return log.cosigned_checkpoint(connection, cosigned).note
-    return (log.latest_checkpoint(connection) if size is None else log.checkpoint_of(connection, size)).note
+    return log.checkpoint_note(connection, size)
 
 
 def _find(connection: Connection, entry_id: UUID | None, index: int | None) -> LeafRow:

@@ -57,7 +57,7 @@ def test_a_quorum_cosigns_and_everybody_can_check_it(grown, tmp_path):
     opened = read_note(row.note, [NoteVerifier.parse(SIGNER.vkey), *policy.witness_verifiers])
     assert [one.name for one in opened.signatures] == [ORIGIN, "alpha", "beta"]
     with grown.database.read() as connection:
-        assert log.latest_checkpoint(connection).note == row.note
+        assert log.checkpoint_note(connection) == row.note
         assert log.cosigned_checkpoint(connection, policy).cosigners == {"alpha", "beta"}
         assert Prover().inclusion(connection, index=3, cosigned=policy).checkpoint == row.note
     grown.assert_sound(tmp_path / "export")
