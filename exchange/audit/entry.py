@@ -44,22 +44,23 @@ MAX_DETAILS: Final = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
-# Pieces of the expression below; ``entry_batch`` is built of the same.
+# Pieces of the expression below; ``entry_batch`` is built of the same. ``+`` after a length: what follows is no such
+# letter, so that trying shorter ones would be in vain.
 _UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-ORG = "[a-z0-9][a-z0-9._-]{0,63}"
-PURPOSE = "[a-z0-9][a-z0-9._-]{0,127}"
-WORD = "[a-z][a-z_]{0,31}"
+ORG = "[a-z0-9][a-z0-9._-]{0,63}+"
+PURPOSE = "[a-z0-9][a-z0-9._-]{0,127}+"
+WORD = "[a-z][a-z_]{0,31}+"
 TYPE = rf"{WORD}\.{WORD}"
 _HASH = "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"  # 32 bytes as base64url: the last letter carries four bits
-_NONCE = "[A-Za-z0-9_-]{21}[AQgw]"
-TIME = "[1-9][0-9]{11,14}"  # milliseconds: no entry is older than 1973
+NONCE = "[A-Za-z0-9_-]{21}[AQgw]"
+TIME = "[1-9][0-9]{11,14}+"  # milliseconds: no entry is older than 1973
 
 # One expression for the whole entry: what it matches is canonical JSON with these members and no other (members of
 # ``d`` aside, whose order and escapes only a decoder can judge).
 _ENTRY = re.compile(
     r'\{(?:"d":(?P<d>\{[^{}]+\}),)?'
-    rf'"id":"(?P<id>{_UUID7})","n":"{_NONCE}","org":"(?P<org>{ORG})","out":"(?P<out>{WORD})"'
+    rf'"id":"(?P<id>{_UUID7})","n":"{NONCE}","org":"(?P<org>{ORG})","out":"(?P<out>{WORD})"'
     rf'(?:,"pur":"(?P<pur>{PURPOSE})")?(?:,"req":"(?P<req>{_UUID})")?'
     rf',"sd":\["(?P<sd>{_HASH}(?:","{_HASH})*)"\],"ts":(?P<ts>{TIME}),"typ":"(?P<typ>{TYPE})","v":1\}}'.encode()
 )

@@ -14,7 +14,7 @@ from typing import Final
 
 from crypto.errors import MalformedError
 from crypto.merkle import HASH_BYTES, Frontier
-from exchange.audit.entry_batch import malformed_entries
+from exchange.audit.entry_batch import read_entries
 from exchange.audit.sources import Source
 from exchange.audit.tiles import (
     TILE_BYTES,
@@ -23,6 +23,7 @@ from exchange.audit.tiles import (
     TileHashes,
     complete_root,
     decode_bundle,
+    encode_bundle,
     entries_path,
     tile_path,
     width_at,
@@ -60,34 +61,37 @@ def read_tile(source: Source, level: int, n: int, width: int) -> bytes:
 
 def check_tile(source: Source, n: int, width: int) -> CheckedTile:
     """Read a bundle of entries, check the form of each, hash them, and compare with the stored tile."""
-    faults: list[str] = []
     path = entries_path(n, width)
     try:
-        bodies = read_bundle(source, n, width)
+        bodies, malformed = read_entries(_bundle(source, n, width), width)
     except MalformedError as exc:
         return CheckedTile(n=n, hashes=b"", faults=(f"{path}: {exc}",))
-    faults.extend(
-        f"entry {n * TILE_WIDTH + position} ({path}): {fault}" for position, fault in malformed_entries(bodies)
-    )
+    faults = [f"entry {n * TILE_WIDTH + position} ({path}): {fault}" for position, fault in malformed]
     hashes = b"".join([sha256(b"\x00" + body).digest() for body in bodies])
     faults.extend(_compare(source, 0, n, hashes))
     return CheckedTile(n=n, hashes=hashes, faults=tuple(faults))
 
 
 def read_bundle(source: Source, n: int, width: int) -> list[bytes]:
-    """The entries of tile ``n`` as the source has them; of a partial bundle that is gone, the part of the full one.
+    """The entries of tile ``n`` as the source has them.
 
     Raises:
         WithheldError: they are not shown to us.
         MalformedError: missing, or not a bundle of so many entries.
     """
+    return decode_bundle(_bundle(source, n, width), width)
+
+
+def _bundle(source: Source, n: int, width: int) -> bytes:
+    """A bundle as the source has it; of a partial one that is gone, the part of the full one."""
     try:
         data = source.read(entries_path(n, width))
         if data is not None or width == TILE_WIDTH:
-            return decode_bundle(_present(data), width)
-        return decode_bundle(_present(source.read(entries_path(n, TILE_WIDTH))), TILE_WIDTH)[:width]
+            return _present(data)
+        full = _present(source.read(entries_path(n, TILE_WIDTH)))
     except PermissionError as exc:
         raise WithheldError(str(exc)) from exc
+    return encode_bundle(decode_bundle(full, TILE_WIDTH)[:width])
 
 
 def _present(data: bytes | None) -> bytes:

@@ -10,6 +10,7 @@ root of a full tile of level l. A full tile never changes; a partial one is a pr
 """
 
 import re
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
@@ -111,8 +112,8 @@ def complete_root(hashes: bytes) -> bytes:
 
 def _parents(hashes: bytes) -> bytes:
     # RFC 6962 §2.1. An odd one at the end has no sibling yet and is left out.
-    pairs = range(0, len(hashes) - HASH_BYTES, 2 * HASH_BYTES)
-    return b"".join([sha256(b"\x01" + hashes[start : start + 2 * HASH_BYTES]).digest() for start in pairs])
+    pairs = len(hashes) // (2 * HASH_BYTES)
+    return b"".join([sha256(b"\x01" + pair).digest() for pair in struct.unpack_from("64s" * pairs, hashes)])
 
 
 ReadTile = Callable[[int, int, int], bytes]
