@@ -1,6 +1,7 @@
 """The half of ``cdx log`` that needs an installation: verify its database, export and prove out of it."""
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import click
@@ -10,6 +11,8 @@ from api.commands.sealed import Opener
 from api.commands.transparency import progress, tell
 from exchange.audit.export import export_log
 from exchange.audit.report import Progress
+from exchange.audit.trust import Trust
+from exchange.audit.verify import verify_proof
 from exchange.audit.verify_db import verify_database
 from exchange.rules_check import rule_faults
 
@@ -49,12 +52,13 @@ def export_own(directory: Path, moved: Progress, *, cosigned: bool) -> list[str]
         return export_log(connection, directory, cosigned=policy, progress=moved).explain()
 
 
-def prove_own(which: UUID | int) -> str:
-    """The proof file of an entry of this installation."""
+def prove_own(which: UUID | int) -> tuple[str, list[str]]:
+    """The proof file of an entry of this installation, and what it proves in words."""
+    named: dict[str, Any] = {"entry_id" if isinstance(which, UUID) else "index": which}
     with opened() as services, services.exchange.database.read() as connection:
-        if isinstance(which, UUID):
-            return services.prover.inclusion(connection, entry_id=which).to_text()
-        return services.prover.inclusion(connection, index=which).to_text()
+        text = services.prover.inclusion(connection, **named).to_text()
+        trust = Trust.of(read_text(services.config.vkey_file))
+    return text, verify_proof(text, trust).explain()
 
 
 COMMANDS = (verify_db,)

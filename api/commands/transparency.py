@@ -185,8 +185,7 @@ def log_prove(
         tell(verify_proof(read_text(check), trust, entry=None if entry is None else _read_bytes(entry)))
     named = _entry(str(which))
     if location is None:
-        text = use("log", "prove_own")(named)
-        told = [f"entry {which} is in the log of this installation; `cdx log prove --check FILE` shows it to anybody"]
+        text, told = use("log", "prove_own")(named)
     else:
         trust = the_trust(vkeys, policy)
         with reaching(), progress("searching") as moved:

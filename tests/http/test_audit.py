@@ -1,15 +1,22 @@
 """The public log over HTTP, checked with the verifier's own means."""
 
+import threading
+
 import pytest
+from werkzeug.serving import make_server
 
 from crypto.checkpoint import NoteVerifier, open_note, parse_checkpoint
 from crypto.encoding import b64_decode
 from crypto.ids import new_id
 from crypto.merkle import hash_leaf, root_from_leaves, verify_consistency, verify_inclusion
+from exchange.audit.mirror import mirror_log
+from exchange.audit.monitor import observe
 from exchange.audit.proof_file import parse_proof
+from exchange.audit.prove import prove_entry
+from exchange.audit.sources import open_source
 from exchange.audit.tiles import decode_bundle
 from exchange.audit.trust import Trust
-from exchange.audit.verify import verify_proof
+from exchange.audit.verify import verify_log, verify_proof
 from tests.http.agency import register
 
 
@@ -159,6 +166,30 @@ def test_questions_that_have_no_answer(api_client, integrated, query, status):
 
 def test_an_entry_that_waits_is_not_proved_yet(api_client, integrated, services, clock):
     assert api_client.get(f"/audit/proof/inclusion?id={new_id(clock())}").status_code == 404
+
+
+def test_outsiders_verify_copy_prove_and_follow_it_over_http(api_client, integrated, services, clock, tmp_path):
+    trust = Trust.of(api_client.get("/audit/vkey").text)
+    server = make_server("127.0.0.1", 0, api_client.application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        source = open_source(f"http://127.0.0.1:{server.server_port}/audit")
+        now = int(clock().timestamp())
+        looked = observe(source, trust, None, now=now)
+        reports = [looked.report, verify_log(source, trust), mirror_log(source, trust, tmp_path / "copy")]
+        register(services, clock, "tax", scopes="catalogue:read")
+        integrated.sequencer.run_round()
+        reports += [observe(source, trust, looked.state, now=now).report, prove_entry(source, trust, 3).report]
+        reports += [verify_log(source, trust, state=looked.state.note), mirror_log(source, trust, tmp_path / "copy")]
+        assert [report.faults for report in reports] == [[]] * 7
+        assert "it grew from 6 to 8 entries, and the first 6 are unchanged" in reports[3].checked
+        assert "the entries themselves: the source shows them to auditors only" in reports[1].not_checked
+        assert verify_log(open_source(str(tmp_path / "copy")), trust).size == 8
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_the_key_is_not_kept_here(api_client, config):
