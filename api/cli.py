@@ -49,7 +49,10 @@ _ROOMS = {
     "subject": ("people", "One person."),
     "subjects": ("people", "What supplying agencies hold about people."),
     "witness": ("witness", "Witness the logs of others: say with your own key that they only grew."),
-    "worker": ("serving", "Run the sequencer of the audit log by itself, and delete what has expired."),
+    "worker": (
+        "serving",
+        "Run the sequencer of the audit log by itself, ask the witnesses to cosign, and delete what has expired.",
+    ),
 }
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

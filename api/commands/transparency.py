@@ -246,6 +246,8 @@ def log_export(
         return
     if cosigned:
         raise click.UsageError("--cosigned is about our own log; with --from a --policy asks for its quorum")
+    if cosigned:
+        raise click.UsageError("--cosigned is about our own log; with --from, a --policy says what must be cosigned")
     trust = the_trust(vkeys, policy)
     with reaching(), progress("copying") as moved:
         report = mirror_log(open_source(location), trust, directory, progress=moved)
