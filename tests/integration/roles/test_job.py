@@ -2,18 +2,21 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from api import wiring
 from api.commands.sealed import Opener
 from api.commands.serving import require_parts
 from api.errors import ConfigError
 from exchange.access import purge
-from exchange.audit import log
+from exchange.audit import cosigned_store, log
 from exchange.audit.export import export_log
 from exchange.audit.proofs import Prover
+from exchange.audit.rows import CosignedRow
 from exchange.audit.sources import open_source
 from exchange.audit.trust import Trust
 from exchange.audit.verify import verify_log
@@ -139,3 +142,16 @@ def test_the_logs_role_cannot_serve(lived, roled):
     with pytest.raises(DatabaseError, match="InsufficientPrivilege"), services.exchange.database.read() as connection:
         services.exchange.keyring.load(connection, lived.people[ANNA])
     services.close()
+
+
+def test_the_logs_role_keeps_and_renews_what_witnesses_cosigned(lived):
+    database = lived.log.database
+    for minutes in (1, 2):
+        with database.write() as connection:
+            row = CosignedRow(size=1, note=f"note {minutes}", cosigned_at=lived.clock() + timedelta(minutes=minutes))
+            cosigned_store.keep(connection, row)
+            connection.commit()
+    with lived.exchange.database.read() as connection:
+        assert cosigned_store.pressure(connection).cosigned.note == "note 2"
+    with pytest.raises(ProgrammingError), lived.exchange.database.write() as connection:
+        cosigned_store.keep(connection, row)

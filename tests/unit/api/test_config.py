@@ -8,6 +8,7 @@ import pytest
 
 from api.config import REQUIRED, Config, Environment, settings
 from api.errors import ConfigError
+from crypto.checkpoint import Cosigner
 
 DEVELOPMENT = {
     "CDX_ENVIRONMENT": "development",
@@ -200,6 +201,28 @@ def test_limits_reach_the_exchange():
     assert config.settings.redelivery_window == timedelta(seconds=5)
     assert config.settings.integrate_within == timedelta(seconds=7)
     assert config.settings.max_outbox == 99
+
+
+WITNESS = Cosigner("w.example", bytes(32)).vkey
+POLICIES = {
+    "quorum none\n": "asks for nobody",
+    f"witness w {WITNESS}\nquorum w\n": "witnesses with an address are no quorum",
+    f"witness w {WITNESS} https://w.example\n": "exactly one quorum line",
+    f"witness w {WITNESS[:-2]} https://w.example\nquorum w\n": "line 1",
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_that_nobody_could_meet_is_a_fault(tmp_path, policy):
+    path = tmp_path / "policy"
+    path.write_text(policy)
+    config = Config.from_env(DEVELOPMENT | {"CDX_WITNESS_POLICY_FILE": str(path)})
+    with pytest.raises(ConfigError, match=POLICIES[policy]):
+        config.witness_policy()
+    path.unlink()
+    with pytest.raises(ConfigError, match="CDX_WITNESS_POLICY_FILE"):
+        config.witness_policy()
+    assert Config.from_env(DEVELOPMENT).witness_policy() is None
 
 
 def test_receipts_name_the_operator_and_the_authority(tmp_path):
