@@ -7,6 +7,8 @@ children get all their settings by the environment, and never the file that ``CD
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from sqlalchemy import make_url
+
 from api import settings_file
 from api.config import PREFIX
 from api.config import settings as all_settings
@@ -34,6 +36,14 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, str]:
     if faults:
         raise ConfigError(faults)
     return {name: value for name, value in found.items() if name in known and value}
+
+
+def told(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as ``configuration.changed`` is made of them: without the password that an address may hold."""
+    addresses = {name: settings[name] for name in (_DATABASE[0], _LOG_DATABASE[0]) if name in settings}
+    return dict(settings) | {
+        name: make_url(address).set(password=None).render_as_string() for name, address in addresses.items()
+    }
 
 
 def settings_of(process: Process, settings: Mapping[str, str]) -> dict[str, str]:

@@ -13,13 +13,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from crypto.encoding import lp16_text
 from exchange import access_store as store
+from exchange import refusals
 from exchange.access_store import LIVE_CITIZEN_TOKEN, LIVE_TOKEN
 from exchange.client_registration import ClientRegistration, registration_of
 from exchange.errors import AccessRefusedError, ReplayedError
 from exchange.events import Event, EventType, Outcome
 from exchange.model import Caller, Citizen
+from exchange.single_use import SingleUse, single_use_digest, take_all, take_single_use
 
 if TYPE_CHECKING:
     from exchange.context import Exchange
@@ -43,6 +44,7 @@ __all__ = [
     "record_replay",
     "record_replayed_proof",
     "single_use_digest",
+    "suspended_client",
     "take_all",
     "take_single_use",
     "token_digest",
@@ -83,15 +85,6 @@ class LiveClient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SingleUse:
-    """A value that is good once. ``expires_at`` lies after the last moment at which the value could be accepted."""
-
-    kind: str
-    digest: bytes
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
     """A token that is about to be issued, to a client or to a person (never both)."""
 
@@ -105,43 +98,27 @@ class NewToken:
     consent_id: UUID | None = None
 
 
-def single_use_digest(kind: str, owner: str, value: str) -> bytes:
-    """What is stored of a single-use value: SHA-256 of the three parts, each with its length in front."""
-    return sha256(lp16_text(kind) + lp16_text(owner) + lp16_text(value)).digest()
-
-
 def token_digest(jti: str) -> bytes:
     """Primary key of an issued token: the row does not hold what the token holds."""
     return sha256(jti.encode("ascii")).digest()
 
 
-def take_single_use(connection: Connection, digest: bytes, expires_at: datetime, now: datetime) -> bool:
-    """Take a single-use value in the caller's transaction.
-
-    Returns:
-        True for the first, False for every other. Also False when ``expires_at`` has passed: the row of an earlier use
-        may have been purged.
-    """
-    return expires_at > now and store.insert_single_use(connection, digest, expires_at)
-
-
-def take_all(connection: Connection, uses: Sequence[SingleUse], now: datetime) -> SingleUse | None:
-    """Take several single-use values in the caller's transaction; the first that had been used before, or None.
-
-    Always in the same order, so that two requests with the same values cannot wait for each other.
-    """
-    for use in sorted(uses, key=lambda use: use.digest):
-        if not take_single_use(connection, use.digest, use.expires_at, now):
-            return use
-    return None
-
-
 def client_for_authentication(connection: Connection, client_id: str) -> ClientRecord | None:
     """The client by its id; None when unknown or when it or its agency is suspended."""
-    # No client has such an id, and PostgreSQL refuses some of them as text (a NUL) with an error of its own.
-    if not (client_id.isascii() and client_id.isprintable()):
-        return None
-    row = store.select_client(connection, client_id)
+    return _client(store.select_client(connection, client_id) if _may_be_an_id(client_id) else None)
+
+
+def suspended_client(connection: Connection, client_id: str) -> ClientRecord | None:
+    """The client by its id when it or its agency is suspended: to know who tries, never to let it in."""
+    return _client(store.select_suspended_client(connection, client_id) if _may_be_an_id(client_id) else None)
+
+
+def _may_be_an_id(client_id: str) -> bool:
+    # No client has another kind of id, and PostgreSQL refuses some as text (a NUL) with an error of its own.
+    return client_id.isascii() and client_id.isprintable()
+
+
+def _client(row: store.ClientRow | None) -> ClientRecord | None:
     if row is None:
         return None
     return ClientRecord(
@@ -185,16 +162,18 @@ def issue(
         None when the token is stored; otherwise the value that had been used before. A replay is audited.
 
     Raises:
-        AccessRefusedError: the person may no longer sign in.
+        AccessRefusedError: the person may no longer sign in. Audited.
     """
     with exchange.database.write() as connection:
         replayed = take_all(connection, uses, now)
-        if replayed is None:
-            if token.subject_ref is not None and not store.subject_may_sign_in(connection, token.subject_ref):
-                raise AccessRefusedError("the person may not sign in")
+        may = token.subject_ref is None or store.subject_may_sign_in(connection, token.subject_ref)
+        if replayed is None and may:
             issue_token(connection, token)
             connection.commit()
             return None
+    if replayed is None:
+        refusals.record_sign_in(exchange, str(token.subject_ref), refusals.NOT_IN_FORCE, now)
+        raise AccessRefusedError("the person may not sign in")
     record_replay(exchange, replayed, org=org, subject_ref=token.subject_ref, client_id=token.client_id, now=now)
     return replayed
 
@@ -205,27 +184,28 @@ def admit(exchange: "Exchange", caller: Caller, now: datetime) -> LiveClient:
     For calls that have no transaction of their own to do this in.
 
     Raises:
-        AccessRefusedError: the token is not live.
+        AccessRefusedError: the token is not live. Audited where client or agency is suspended.
         ReplayedError: the proof was used before. Audited.
     """
     with exchange.database.write() as connection:
         row = store.select_live_token(connection, caller.token_digest, now)
-        if row is None or row.client_id != caller.client_id or row.jkt != caller.jkt:
-            raise AccessRefusedError("the access token is not in force")
-        live = LiveClient(
-            client_id=row.client_id,
-            client_version=row.client_version,
-            agency=row.agency,
-            agency_version=row.agency_version,
-            consent_id=row.consent_id,
-        )
-        taken = take_single_use(connection, caller.proof_digest, caller.proof_expires_at, now)
+        is_live = row is not None and row.client_id == caller.client_id and row.jkt == caller.jkt
+        taken = is_live and take_single_use(connection, caller.proof_digest, caller.proof_expires_at, now)
         if taken:
             connection.commit()
+    if row is None or not is_live:
+        refusals.record_suspended(exchange, caller.client_id, now)
+        raise AccessRefusedError("the access token is not in force")
     if not taken:
-        record_replayed_proof(exchange, caller, org=live.agency, now=now)
+        record_replayed_proof(exchange, caller, org=row.agency, now=now)
         raise ReplayedError("the DPoP proof was used before")
-    return live
+    return LiveClient(
+        client_id=row.client_id,
+        client_version=row.client_version,
+        agency=row.agency,
+        agency_version=row.agency_version,
+        consent_id=row.consent_id,
+    )
 
 
 def admit_citizen(exchange: "Exchange", citizen: Citizen, now: datetime) -> None:

@@ -9,7 +9,20 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Insert, Row, and_, bindparam, delete, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Insert,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.tables import consent
@@ -95,14 +108,15 @@ LIVE_CITIZEN_TOKEN = (
 )
 """A person's live token; parameters as of :data:`LIVE_TOKEN`. No row also for the erased and the deceased."""
 
-_CLIENT = (
+ClientRow = Row[str, str, str, str, int, str]
+
+_ANY_CLIENT = (
     select(client.c.id, client.c.agency, client.c.jwks, client.c.scopes, client.c.version, client.c.registration)
     .select_from(client.join(agency, agency.c.code == client.c.agency))
-    .where(
-        client.c.id == bindparam("client_id"),
-        PARTIES_IN_FORCE,
-    )
+    .where(client.c.id == bindparam("client_id"))
 )
+_CLIENT = _ANY_CLIENT.where(PARTIES_IN_FORCE)
+_SUSPENDED_CLIENT = _ANY_CLIENT.where(not_(PARTIES_IN_FORCE))
 _SIGN_IN = select(subject.c.ref).where(subject.c.ref == bindparam("ref"), subject.c.status.in_(_MAY_SIGN_IN))
 _INSERT_TOKEN = insert(access_token)
 TAKE_SINGLE_USE: Mapping[str, Insert] = {
@@ -119,9 +133,14 @@ def insert_single_use(connection: Connection, digest: bytes, expires_at: datetim
     return connection.execute(statement, {"digest": digest, "expires_at": expires_at}).rowcount == 1
 
 
-def select_client(connection: Connection, client_id: str) -> Row[str, str, str, str, int, str] | None:
+def select_client(connection: Connection, client_id: str) -> ClientRow | None:
     """The client when it and its agency are in force."""
     return connection.execute(_CLIENT, {"client_id": client_id}).one_or_none()
+
+
+def select_suspended_client(connection: Connection, client_id: str) -> ClientRow | None:
+    """The client when it or its agency is not in force."""
+    return connection.execute(_SUSPENDED_CLIENT, {"client_id": client_id}).one_or_none()
 
 
 def subject_may_sign_in(connection: Connection, subject_ref: UUID) -> bool:

@@ -45,6 +45,7 @@ class EventType(StrEnum):
     CONSENT_INVALIDATED = "consent.invalidated"
     CONSENT_SUPERSEDED = "consent.superseded"
     ACCESS_REPLAYED = "access.replayed"
+    ACCESS_REFUSED = "access.refused"  # exchange.refusals: at most once per kind, caller and hour
     AUTHORIZATION_GRANTED = "authorization.granted"  # in the browser: a code was given with the permission
     AUTHORIZATION_REDEEMED = "authorization.redeemed"  # the code became tokens
     AUTHORIZATION_DENIED = "authorization.denied"  # a code that does not hold, or came again
@@ -54,6 +55,7 @@ class EventType(StrEnum):
     SUBJECT_ERASED = "subject.erased"
     HISTORY_READ = "history.read"  # the citizen looked at the own history or data
     INSTALLATION_CREATED = "installation.created"
+    CONFIGURATION_CHANGED = "configuration.changed"
     AGENCY_REGISTERED = "agency.registered"
     AGENCY_STATUS_CHANGED = "agency.status_changed"
     CLIENT_REGISTERED = "client.registered"

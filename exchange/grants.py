@@ -44,7 +44,7 @@ class Roles:
 
 GRANTS: Final[Mapping[str, Grants]] = {
     "alembic_version": Grants(_READ, _READ, _READ),
-    "installation": Grants(_READ, _READ, _READ),
+    "installation": Grants("SELECT, UPDATE (configuration_digest)", _READ, _READ),
     # The log. Entries go in by the outbox and by no other way.
     "audit_outbox": Grants("SELECT, INSERT", "SELECT, DELETE", _READ),
     "audit_leaf": Grants(_READ, "SELECT, INSERT", _READ),

@@ -12,7 +12,7 @@ from consent.errors import IllegalTransitionError
 from consent.ledger import ConsentLedger
 from consent.model import Actor, ActorKind, ConsentStatus
 from crypto.ids import new_id
-from exchange import access, store
+from exchange import access, refusals, store
 from exchange.consent_entries import record_consent_events
 from exchange.errors import RequestNotReadyError, UnknownRequestError
 from exchange.events import Event, EventType
@@ -45,11 +45,12 @@ def state_of(exchange: "Exchange", caller: Caller, request_id: UUID, now: dateti
     """The state of a request of this client.
 
     Raises:
-        UnknownRequestError: there is none; the same for somebody else's.
+        UnknownRequestError: there is none; the same for somebody else's. Audited, both alike.
         AccessRefusedError, ReplayedError: as ``access.admit``.
     """
-    access.admit(exchange, caller, now)
-    return look_up(exchange, caller, request_id, now)
+    live = access.admit(exchange, caller, now)
+    with refusals.unknown_requests_recorded(exchange, caller, live.agency, request_id, now):
+        return look_up(exchange, caller, request_id, now)
 
 
 def look_up(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime) -> RequestState:
@@ -90,11 +91,14 @@ def cancel(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetime
     """Take a request back; the question to the citizen goes with it.
 
     Raises:
-        UnknownRequestError: no such request of this client.
+        UnknownRequestError: no such request of this client. Audited.
         RequestNotReadyError: it has ended.
     """
     live = access.admit(exchange, caller, now)
-    with exchange.unit_of_work(now) as uow:
+    with (
+        refusals.unknown_requests_recorded(exchange, caller, live.agency, request_id, now),
+        exchange.unit_of_work(now) as uow,
+    ):
         stored = store.find_request(uow.connection, request_id, caller=caller)
         if stored is None:
             raise UnknownRequestError(f"no request {request_id}")
@@ -148,11 +152,14 @@ def acknowledge(exchange: "Exchange", caller: Caller, request_id: UUID, now: dat
     """The agency confirms that the answer arrived; it is not sent again. Repeating changes nothing.
 
     Raises:
-        UnknownRequestError: no such request of this client.
+        UnknownRequestError: no such request of this client. Audited.
         RequestNotReadyError: nothing was disclosed under it.
     """
     live = access.admit(exchange, caller, now)
-    with exchange.unit_of_work(now) as uow:
+    with (
+        refusals.unknown_requests_recorded(exchange, caller, live.agency, request_id, now),
+        exchange.unit_of_work(now) as uow,
+    ):
         stored = store.find_request(uow.connection, request_id, caller=caller)
         if stored is None:
             raise UnknownRequestError(f"no request {request_id}")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from crypto.ids import new_id
-from exchange import access, store
+from exchange import access, refusals, store
 from exchange.asking import Opened, Taking, ask, open_vault, question, refuse
 from exchange.errors import (
+    AccessRefusedError,
     ContentionError,
     IdempotencyConflictError,
     ReplayedError,
@@ -26,7 +27,7 @@ from exchange.outcomes import Answered, Outcome, Repeated, Waiting
 from exchange.policy import Deny, DenyReason, NeedsConsent, Permit, decide
 from exchange.release import GroundMovedError, insert_request, prepare_release, release, sealed_details, take_proof
 from exchange.settling import answered, refuse_stored, release_stored
-from exchange.situations import COLLECTABLE, needs_provider, situation_of
+from exchange.situations import COLLECTABLE, Situation, needs_provider, situation_of
 from exchange.with_provider import answer_with_provider, mark_taken, received, send_again
 
 if TYPE_CHECKING:
@@ -53,21 +54,25 @@ def submit(
         now: the time of the request.
 
     Raises:
-        AccessRefusedError: the token is not live.
+        AccessRefusedError: the token is not live. Audited where client or agency is suspended.
         ReplayedError: the DPoP proof was used before. Audited.
-        IdempotencyConflictError: the key was used with another body.
+        IdempotencyConflictError: the key was used with another body. Audited.
         ContentionError: the ground kept moving.
         AuditUnavailableError: the log is behind; nothing is released for the time being.
     """
     taking = Taking(key_digest=sha256(idempotency_key.encode()).digest(), body_digest=body_digest)
     for _ in range(exchange.settings.attempts):
-        with exchange.database.read() as connection:
-            exchange.pressure.check(connection, now)
-            ground = read_for(exchange, connection, caller, request, taking.key_digest, now)
-            if ground.earlier is not None:
-                break
-            decision = decide(question(connection, ground, request, caller.scopes, now), now)
-            opened = open_vault(exchange, connection, ground, decision)
+        try:
+            with exchange.database.read() as connection:
+                exchange.pressure.check(connection, now)
+                ground = read_for(exchange, connection, caller, request, taking.key_digest, now)
+                if ground.earlier is not None:
+                    break
+                decision = decide(question(connection, ground, request, caller.scopes, now), now)
+                opened = open_vault(exchange, connection, ground, decision)
+        except AccessRefusedError:
+            refusals.record_suspended(exchange, caller.client_id, now)
+            raise
         try:
             match decision:
                 case Permit() if needs_provider(ground, decision):
@@ -90,6 +95,7 @@ def submit(
     assert ground.earlier is not None  # the loop was left for it
     request_id, earlier_digest = ground.earlier
     if earlier_digest != body_digest:
+        refusals.record_key_conflict(exchange, caller, ground.agency, request_id, now)
         raise IdempotencyConflictError("this Idempotency-Key was used with another body")
     return Repeated(request_id=request_id)
 
@@ -99,16 +105,17 @@ def collect(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetim
 
     Raises:
         AccessRefusedError, ReplayedError: as :func:`submit`.
-        UnknownRequestError: no such request of this client.
-        RequestNotReadyError: it ended without an answer, or the answer can no longer be sent again.
+        UnknownRequestError: no such request of this client. Audited.
+        RequestNotReadyError: it ended without an answer, or (audited) the answer can no longer be sent again.
         ContentionError: the ground kept moving.
     """
-    access.admit(exchange, caller, now)
+    live = access.admit(exchange, caller, now)
     for _ in range(exchange.settings.attempts):
-        situation = situation_of(exchange, caller, request_id, now)
+        with refusals.unknown_requests_recorded(exchange, caller, live.agency, request_id, now):
+            situation = situation_of(exchange, caller, request_id, now)
         try:
             if situation.stored.status == RequestStatus.RELEASED:
-                return send_again(exchange, caller, situation, now)
+                return _send_again(exchange, caller, situation, now)
             if situation.stored.status not in COLLECTABLE:
                 raise RequestNotReadyError(f"request {request_id} ended without an answer")
             if now >= situation.stored.expires_at:
@@ -130,6 +137,14 @@ def collect(exchange: "Exchange", caller: Caller, request_id: UUID, now: datetim
         except GroundMovedError:
             continue
     raise ContentionError("what the request rests on kept changing; nothing was done")
+
+
+def _send_again(exchange: "Exchange", caller: Caller, situation: Situation, now: datetime) -> Outcome:
+    try:
+        return send_again(exchange, caller, situation, now)
+    except RequestNotReadyError:
+        refusals.record_redelivery(exchange, caller, situation.ground.agency, situation.stored, now)
+        raise
 
 
 def _release_at_once(

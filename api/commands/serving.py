@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
+from importlib.metadata import version
 from types import FrameType
 from typing import Final
 
@@ -15,12 +17,14 @@ from api.commands.context import err, keep_files_private, load_config, out
 from api.commands.web_process import arguments
 from api.config import Config
 from api.errors import ConfigError
-from api.process_settings import read_settings, settings_of
+from api.process_settings import read_settings, settings_of, told
 from api.telemetry import configure_logging
 from api.wiring import LogServices, open_log, open_services, refuse_old_database
+from exchange import configuration
 from exchange.access import purge
 from exchange.errors import DatabaseError, InconsistentLogError
 
+PACKAGE: Final = "citizen-data-exchange"
 PURGE_SECONDS: Final = 60.0
 _STOPPED_ON_DOUBT: Final = 3
 _WITNESS_SECONDS: Final = 5.0  # that are left to the calls under way when we stop
@@ -37,11 +41,13 @@ def serve(*, web_only: bool) -> None:
     config = load_config()
     host, port = _address(config)
     # Everything that can be wrong is found out here, before any process is started.
-    require_parts(config, web_only=web_only)
     if supervisor.is_taken(host, port):
         raise ConfigError([f"{config.listen} is taken or not an address of this machine: set CDX_LISTEN to another"])
+    require_parts(config, web_only=web_only)
     settings, bare = read_settings(os.environ), supervisor.small_environment(os.environ, prefixes=("LC_",))
     web = arguments("api.web:create", host=host, port=port, workers=config.workers, threads=config.threads)
+    # From here on it starts: what with, is on record first.
+    _tell_settings(config, settings)
     commands = {"web server": supervisor.Command(arguments=web, environ=bare | settings_of("web", settings))}
     if not web_only:
         commands["sequencer"] = supervisor.Command(
@@ -168,6 +174,14 @@ def require_parts(config: Config, *, web_only: bool) -> None:
     log.database.dispose()
     if log.installation != services.exchange.installation:
         raise ConfigError(["CDX_DATABASE_URL and CDX_LOG_DATABASE_URL lead to two installations: name one database"])
+
+
+def _tell_settings(config: Config, settings: Mapping[str, str]) -> None:
+    services = open_services(config, "cli")
+    try:
+        configuration.tell(services.exchange, told(settings), version=version(PACKAGE), now=services.clock())
+    finally:
+        services.close()
 
 
 def _address(config: Config) -> tuple[str, int]:

@@ -26,7 +26,7 @@ MAX_ASSERTION_BYTES = 8192
 ASSERTION = "client-assertion"
 _MAX_JWKS_BYTES = 65_536
 _JWKS_KEPT = 1024
-_NOBODY = (
+NOBODY = (
     "no registered key of a client in force verifies the client assertion "
     f"(algorithms: {', '.join(ALGORITHMS)}; several keys are told apart by kid)"
 )
@@ -85,10 +85,10 @@ def verify_assertion(
         )
         claims = verified.claims(allow_float=True)
     except CryptoError:
-        raise ClientAssertionError(_NOBODY) from None
+        raise ClientAssertionError(NOBODY) from None
     if client is None:
         # Somebody signed with the very key that no client has.
-        raise ClientAssertionError(_NOBODY)
+        raise ClientAssertionError(NOBODY)
     if str(verified.header.get("typ", "")).lower().removeprefix("application/") not in _TYPES:
         raise ClientAssertionError("typ of the client assertion is that of another kind of token")
     for name, expected in (("iss", client.id), ("sub", client.id), ("aud", issuer)):

@@ -14,15 +14,15 @@ from api.oauth.authlib_parts import (
     InvalidGrantError,
     InvalidRequestError,
 )
-from api.oauth.client_assertion import ASSERTION, TYPE, Assertion, unverified_client_id, verify_assertion
+from api.oauth.client_assertion import ASSERTION, NOBODY, TYPE, Assertion, unverified_client_id, verify_assertion
 from api.oauth.client_grant import ClientGrant
 from api.oauth.errors import ClientAssertionError, InvalidDPoPProofError
 from api.oauth.registered_client import METHOD, RegisteredClient
 from api.oauth.request import TokenRequest
 from api.oauth.sign_in_grant import SignInGrant
 from api.oauth.state import oauth_state
-from exchange import access
-from exchange.access import PROOF, SUBJECT
+from exchange import access, refusals
+from exchange.access import PROOF, SUBJECT, ClientRecord
 from exchange.errors import AccessRefusedError
 
 
@@ -98,17 +98,27 @@ def _authenticate(query_client: Any, request: TokenRequest) -> RegisteredClient:
     return RegisteredClient(request.assertion.client)
 
 
+def _suspended(client_id: str) -> ClientRecord | None:
+    with oauth_state().services.exchange.database.read() as connection:
+        return access.suspended_client(connection, client_id)
+
+
 def _checked(query_client: Any, assertion: str, client_id: str | None, request: TokenRequest) -> Assertion:
     state = oauth_state()
     claimed = unverified_client_id(assertion)
     client = query_client(claimed)
+    suspended = _suspended(claimed) if client is None else None
     checked = verify_assertion(
         assertion,
-        client=None if client is None else client.record,
+        client=suspended if client is None else client.record,
         nobody=state.nobody,
         issuer=state.services.exchange.issuer,
         now=request.now,
     )
+    if client is None:
+        # With its own key, so that it is known who tried; told apart from an unknown client by nothing.
+        refusals.record_suspended(state.services.exchange, checked.client.id, request.now)
+        raise ClientAssertionError(NOBODY)
     if client_id is not None and client_id != checked.client.id:
         raise ClientAssertionError("client_id differs from sub of the client assertion")
     return checked

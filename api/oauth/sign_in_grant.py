@@ -4,6 +4,7 @@ No client authentication: whoever holds the ID token, and the DPoP key whose thu
 own device.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from api.oauth.authlib_parts import (
@@ -21,7 +22,7 @@ from api.oauth.id_token import SignIn, verify_id_token
 from api.oauth.scopes import Scope
 from api.oauth.state import TOKEN_LIFETIME_SECONDS, oauth_state
 from crypto.errors import MalformedError
-from exchange import subjects
+from exchange import refusals, subjects
 from exchange.access import NewToken
 from exchange.model import SubjectName
 
@@ -65,7 +66,7 @@ class SignInGrant(BoundGrant, BaseGrant, TokenEndpointMixin):  # type: ignore[mi
         except SignInUnavailableError as exc:
             raise TemporarilyUnavailableError(exc.text(teaching=state.teaching)) from None
         self.request.sign_in = sign_in
-        subject_ref = _find(sign_in)
+        subject_ref = _find(sign_in, self.request.now)
         if subject_ref is None:
             raise InvalidGrantError(self.NO_MATCH)
         self._subject_ref = subject_ref
@@ -83,11 +84,16 @@ class SignInGrant(BoundGrant, BaseGrant, TokenEndpointMixin):  # type: ignore[mi
         )
 
 
-def _find(sign_in: SignIn) -> UUID | None:
+def _find(sign_in: SignIn, now: datetime) -> UUID | None:
+    """Exactly one person, or nobody: an identifier is filed once. That nobody was found is on record."""
     exchange = oauth_state().services.exchange
     name = SubjectName(scheme=sign_in.scheme, id=sign_in.identifier)
     try:
+        index = subjects.index_of(exchange, name).hex()
         with exchange.database.read() as connection:
-            return subjects.find(connection, exchange, name, subjects.OWN)
+            found = subjects.find(connection, exchange, name, subjects.OWN)
     except MalformedError:
-        return None
+        index, found = "malformed", None
+    if found is None:
+        refusals.record_sign_in(exchange, index, refusals.NO_MATCH, now)
+    return found

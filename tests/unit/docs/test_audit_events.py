@@ -11,10 +11,12 @@ from consent.model import ConsentStatus
 from exchange import (
     agencies,
     agreements,
+    configuration,
     consents,
     disclosures,
     erasure,
     housekeeping,
+    refusals,
     release,
     request_states,
     subjects,
@@ -23,7 +25,14 @@ from exchange import (
 )
 from exchange.audit.entry import prepare
 from exchange.authorization.redeeming import Granted, NotGranted
-from exchange.errors import ProviderUnavailableError, ReplayedError
+from exchange.errors import (
+    AccessRefusedError,
+    IdempotencyConflictError,
+    ProviderUnavailableError,
+    ReplayedError,
+    RequestNotReadyError,
+    UnknownRequestError,
+)
 from exchange.model import RequestedAttribute, Status, SubjectName, SubjectStatus
 from exchange.outcomes import Answered, Failed, Refused, Waiting
 from tests.house import ANNA, BEN, HOUSING, PARKING, build
@@ -94,6 +103,7 @@ def live(house, monkeypatch):
         house.ask(client, lines=NAME, caller=caller)
     assert isinstance(house.collect(client, answered.request_id), Answered)
     request_states.acknowledge(exchange, house.caller(client), answered.request_id, now())
+    refused_at_the_door(house, client, answered)
     assert isinstance(house.ask(client, lines=(RequestedAttribute(name="full_name", form="exists"),)), Refused)
     consents.pause(exchange, house.citizen(ANNA), given.consent_id, now())
     assert isinstance(house.ask(client, lines=NAME), Refused)
@@ -115,10 +125,28 @@ def live(house, monkeypatch):
     what_the_clock_ends(house)
     subjects.set_status(exchange, house.people[BEN], SubjectStatus.PROTECTED, now())
     erasure.erase(exchange, house.people[BEN], now())
+    trying = house.caller(client)
     agencies.set_client_status(exchange, client.id, Status.SUSPENDED, now())
+    with pytest.raises(AccessRefusedError):
+        house.ask(client, lines=NAME, caller=trying)
     agencies.set_agency_status(exchange, HOUSING, Status.SUSPENDED, now())
     agreements.end(exchange, "housing-benefit", by="officer-a", now=now())
+    for settings in ({"CDX_MAX_OUTBOX": "16"}, {f"CDX_{'A' * 40}_{number}": "x" for number in range(20)}):
+        configuration.tell(exchange, settings, version="0.1.0", now=now())
     rotate_keys(house)
+
+
+def refused_at_the_door(house, client, answered):
+    """Another's request, a key with another body, an answer that arrived, a sign-in of nobody."""
+    exchange, now = house.exchange, house.clock
+    with pytest.raises(UnknownRequestError):
+        request_states.state_of(exchange, house.caller(house.add_client(HOUSING)), answered.request_id, now())
+    house.ask(client, lines=NAME, key="the-same-key")
+    with pytest.raises(IdempotencyConflictError):
+        house.ask(client, key="the-same-key")
+    with pytest.raises(RequestNotReadyError):
+        house.collect(client, answered.request_id)
+    refusals.record_sign_in(exchange, "somebody", refusals.NO_MATCH, now())
 
 
 def rotate_keys(house):
