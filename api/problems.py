@@ -28,6 +28,9 @@ from exchange.subjects import InvalidRecordError, SubjectMovedError
 
 MEDIA_TYPE: Final = "application/problem+json"
 URN: Final = "urn:cdx:problem:"
+RETRY_SECONDS: Final = 5
+"""``Retry-After`` of every 503. A sequencer that was behind takes 4,096 entries in less; the backlog is looked at every
+second, and witnesses are asked every ten."""
 _LONGEST_NAME = 64
 _OUR_HEADERS = ("content-type", "content-length")
 
@@ -283,7 +286,7 @@ def _on_error(error: Exception) -> Response:
     problem = ERRORS.get(type(error), INTERNAL)
     if problem.status >= 500:
         _log(error, problem)
-    return respond(problem, detail=str(error), headers={"Retry-After": "5"} if problem.status == 503 else None)
+    return respond(problem, detail=str(error))
 
 
 def _log(error: Exception, problem: Problem) -> None:
@@ -300,7 +303,15 @@ def _log(error: Exception, problem: Problem) -> None:
     structlog.get_logger("cdx.api").error("failed", problem=problem.type, error=frames)
 
 
+def _say_when_to_come_again(response: Response) -> Response:
+    # Here, and not where each is made: the token endpoint and the readiness check say 503 in words of their own.
+    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers.setdefault("Retry-After", str(RETRY_SECONDS))
+    return response
+
+
 def register(app: Flask) -> None:
     """Answer every error of ``app`` with a problem."""
     app.register_error_handler(HTTPException, _on_http_error)
     app.register_error_handler(Exception, _on_error)
+    app.after_request(_say_when_to_come_again)

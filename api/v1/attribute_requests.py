@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from api.body import Blueprint
 from api.oauth.protect import authenticate_agency
 from api.prepared_schema import TrueOrFalse
-from api.problems import DENIALS, ERRORS, INVALID, ProblemError
+from api.problems import DENIALS, ERRORS, INVALID, RETRY_SECONDS, ProblemError
 from api.services import services
 from api.timestamps import Timestamp
 from api.v1.audit_schemas import InclusionAnswer
@@ -38,7 +38,6 @@ ASKED: Final = "cdx.asked"
 SCOPE: Final = "attributes:request"
 _JWT: Final = "application/jwt"
 _JSON: Final = "application/json"
-_RETRY_SECONDS: Final = 5
 _WAIT_SECONDS: Final = 30
 _KEY: Final = {
     "in": "header",
@@ -256,7 +255,7 @@ def answer_of(outcome: Outcome) -> Any:
         case Failed():
             unavailable = outcome.code == ProviderUnavailableError.code
             problem = ERRORS[ProviderUnavailableError if unavailable else ProviderError]
-            headers = {**_located(outcome.request_id), "Retry-After": str(_RETRY_SECONDS)}
+            headers = {**_located(outcome.request_id), "Retry-After": str(RETRY_SECONDS)}
             raise ProblemError(problem, headers=headers)
         case Repeated():
             raise AssertionError("a repeated call is answered with the request's state")

@@ -16,6 +16,7 @@ def test_alive(api_client):
 def test_ready_once_the_sequencer_has_worked(api_client, log_services):
     before = api_client.get("/readyz")
     assert before.status_code == 503
+    assert before.headers["Retry-After"] == "5"
     assert checks(before) == {"database": True, "keys": True, "sequencer": False}
     log_services.sequencer.run_round()
     after = api_client.get("/readyz")

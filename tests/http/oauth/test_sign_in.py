@@ -243,6 +243,7 @@ def test_a_provider_that_is_down_is_nobodys_fault(world, http, provider, person,
     provider.status = 500
     response = sign_in(http, device, provider.id_token(device))
     refused(response, "temporarily_unavailable", status=503)
+    assert response.headers["Retry-After"] == "5"
     provider.status = 200
     world.clock.advance(seconds=31)
     assert sign_in(http, device, provider.id_token(device)).status_code == 200

@@ -88,11 +88,14 @@ def roled(server, tmp_path_factory) -> Roled:
     database = quoted(sa.make_url(server.url).database)
     server.sql(f"ALTER DATABASE {database} OWNER TO {quoted(owner)}")
     roles = Roles(web=server.role("web"), log=server.role("log"), auditor=server.role("auditor"))
+    folder = tmp_path_factory.mktemp("roles")
+    (folder / "journal").mkdir()
     config = Config(
         environment=Environment.DEVELOPMENT,
         public_url="http://127.0.0.1:8000",
         database_url=server.url_of(owner),
-        unsafe_local_keys_dir=tmp_path_factory.mktemp("roles") / "keys",
+        unsafe_local_keys_dir=folder / "keys",
+        journal_dir=folder / "journal",
     )
     wiring.initialise(config, clock=Clock()).close()
     database = Database(config.connect_url(), pool_size=1)

@@ -97,6 +97,27 @@ def test_the_log_purges_what_has_expired_without_reading_it(lived):
         connection.execute(text("SELECT subject_ref FROM access_token"))
 
 
+def test_the_log_moves_the_journal_out_and_keeps_what_is_cosigned(lived):
+    def waiting(connection):
+        return connection.execute(text("SELECT count(*) FROM journal")).scalar_one()
+
+    with lived.log.database.read() as connection:
+        assert waiting(connection) > 0
+    assert lived.log.journal.keep()
+    with lived.log.database.read() as connection:
+        assert waiting(connection) == 0
+        newest = log.latest_checkpoint(connection)
+    for later in range(2):  # the second is the same checkpoint, cosigned anew
+        row = CosignedRow(size=newest.size, note=newest.note, cosigned_at=lived.clock.move(seconds=later))
+        with lived.log.database.write() as connection:
+            cosigned_store.keep(connection, row)
+            connection.commit()
+    with pytest.raises(DatabaseError, match="InsufficientPrivilege"), lived.exchange.database.write() as connection:
+        cosigned_store.keep(connection, row)
+    with lived.exchange.database.read() as connection:
+        assert cosigned_store.newest(connection) == row
+
+
 def test_a_sequencer_runs_under_the_logs_role(lived, roled):
     """Its loop, not only its rounds: durability is asked for, the log compared, entries taken while it runs."""
     opened = wiring.open_log(roled.config, clock=lived.clock)
