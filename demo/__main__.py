@@ -25,6 +25,7 @@ from demo.servers import HOST, Servers
 from demo.story import Story, WrongError
 from demo.transparency import open_checkpoint
 from demo.walk import CHAPTERS, Subject, Walk
+from demo.witnesses import Witness, make_witnesses, start_witnesses
 
 FAILURES = (WrongError, httpx.HTTPError, jwt.PyJWTError, JoseError)
 _LOOK_SECONDS = 1.0
@@ -58,12 +59,15 @@ def _run(story: Story, installation: Installation, *, once: bool, began: float) 
     story.part("Setting up")
     prepare(installation, story, everybody)
     with Servers(installation.folder / "logs") as servers:
-        walk = _set_up(installation, servers, story, everybody)
+        witnesses = make_witnesses(installation)
+        walk = _set_up(installation, servers, witnesses, story, everybody)
         for chapter in CHAPTERS:
             chapter(walk)
         story.part("Nobody has to take our word")
         with story.waiting_for("verifying …"):
-            evidence.verify_log(installation, story, open_checkpoint(walk.checkpoint, walk.vkey))
+            seen = open_checkpoint(walk.checkpoint, walk.vkey)
+            evidence.find_cosignatures(installation, story, seen, witnesses, walk.vkey)
+            evidence.verify_log(installation, story, seen)
             evidence.find_changes(installation, story)
         servers.require_running()
         story.say()
@@ -75,7 +79,9 @@ def _run(story: Story, installation: Installation, *, once: bool, began: float) 
         return 0
 
 
-def _set_up(installation: Installation, servers: Servers, story: Story, everybody: list[Person]) -> Walk:
+def _set_up(
+    installation: Installation, servers: Servers, witnesses: list[Witness], story: Story, everybody: list[Person]
+) -> Walk:
     folder, environment = installation.folder, installation.environment()
     cdx = [sys.executable, "-m", "api.cli"]
     servers.start(
@@ -99,6 +105,7 @@ def _set_up(installation: Installation, servers: Servers, story: Story, everybod
     with story.waiting_for("starting the identity provider and the vehicle registry …"):
         servers.await_all()
     govern(installation, story)
+    start_witnesses(installation, servers, witnesses, story)
     populate(installation, story, everybody)
     walk = _walk(installation, story, everybody)
     register(installation, [walk.housing, walk.parking])
@@ -140,6 +147,7 @@ def _invite(story: Story, installation: Installation, mara: Person) -> None:
     story.say("[bold]It stays up. Look around:[/]")
     story.say(f"  the API, described            {installation.url}/docs")
     story.say(f"  the log's newest checkpoint   {installation.url}/audit/checkpoint")
+    story.say(f"  and the newest cosigned one   {installation.url}/audit/cosigned/checkpoint")
     story.say(f"  the identity provider         {installation.identity_provider} (anybody can sign in as anybody)")
     story.say()
     story.say("[bold]Ask yourself, in another terminal:[/]")

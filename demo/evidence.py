@@ -4,14 +4,19 @@ The changes are made as somebody would who owns the machine: with SQLite itself,
 """
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import httpx
+
 from demo.installation import Installation, Ran, must_run, run_cdx
+from demo.servers import wait_until
 from demo.story import Story, require
-from demo.transparency import Checkpoint
+from demo.transparency import Checkpoint, open_checkpoint, require_cosigned
+from demo.witnesses import Witness, their_policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +47,35 @@ CHANGES = (
 )
 
 
+def find_cosignatures(
+    installation: Installation, story: Story, seen: Checkpoint, witnesses: Sequence[Witness], vkey: str
+) -> None:
+    """Others have seen the same log: each of the witnesses has cosigned it, as far as the walk went at least."""
+
+    def cosigned() -> str | None:
+        answer = httpx.get(f"{installation.url}/audit/cosigned/checkpoint", trust_env=False, timeout=20)
+        return answer.text if answer.is_success and open_checkpoint(answer.text, vkey).size >= seen.size else None
+
+    note = wait_until(cosigned, "the witnesses have cosigned what was shown here") or ""
+    for witness in witnesses:
+        require_cosigned(note, witness.vkey)
+    size = open_checkpoint(note, vkey).size
+    story.proved(
+        f"{' and '.join(one.organisation for one in witnesses)} have cosigned the log, all {size} entries",
+        "two signatures of others, checked here: everybody is shown this one history",
+    )
+
+
 def verify_log(installation: Installation, story: Story, seen: Checkpoint) -> None:
-    """Export the log and verify the export, with the public key and nothing else."""
+    """Export the log and verify the export, with a policy and nothing else: the log's key, and its witnesses."""
     exported = installation.folder / "exported-log"
-    must_run(installation, "log", "export", str(exported))
-    vkey = installation.folder / "keys" / "log.vkey"
-    output = must_run(installation, "log", "verify", str(exported), "--vkey", str(vkey))
+    must_run(installation, "log", "export", str(exported), "--cosigned")
+    output = must_run(installation, "log", "verify", str(exported), "--policy", str(their_policy(installation)))
     size = int((exported / "checkpoint").read_text(encoding="utf-8").split("\n")[1])
     require("verified" in output and size >= seen.size, f"the log is shorter than the one that was seen: {output}")
     story.proved(
-        f"The log verifies from its first entry to its last, all {size}", "exported; checked offline, without database"
+        f"The log verifies from its first entry to its last, all {size}",
+        "exported; checked offline, without database, and both witnesses vouch for it",
     )
 
 

@@ -75,10 +75,14 @@ class Installation:
         """The exchange's database."""
         return self.folder / "exchange.db"
 
+    @property
+    def policy(self) -> Path:
+        """The witnesses of its log."""
+        return self.folder / "witnesses.policy"
+
     def environment(self, **more: str) -> dict[str, str]:
         """The environment for its programs: nothing of another installation."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CDX_")}
-        return clean | {"CDX_CONFIG": str(self.config)} | more
+        return bare_environment() | {"CDX_CONFIG": str(self.config)} | more
 
     def write_config(self) -> None:
         """Write the settings: development, SQLite, keys in the folder."""
@@ -91,6 +95,8 @@ class Installation:
             "openid_issuer": self.identity_provider,
             "openid_audience": AUDIENCE,
             "private_networks": ["127.0.0.0/8"],
+            "witness_policy_file": str(self.policy),
+            "witness_every_seconds": 1,
             "operator_name": "Data Exchange Office of Valdoria",
             "operator_address": "2 Register Square, 1000 Riverton",
             "operator_contact": "privacy@exchange.valdoria.example",
@@ -103,6 +109,11 @@ class Installation:
         # TOML writes text, numbers and lists of text as JSON does.
         lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def bare_environment() -> dict[str, str]:
+    """The environment for programs of others: nothing of any installation."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CDX_")}
 
 
 @dataclass(frozen=True, kw_only=True)

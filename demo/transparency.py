@@ -26,23 +26,43 @@ def open_checkpoint(note: str, vkey: str) -> Checkpoint:
     Raises:
         WrongError: the signature does not hold.
     """
-    name, key_id, encoded = vkey.strip().split("+", 2)
-    key = base64.b64decode(encoded)
+    text, signature = _signature(note, vkey)
+    _verify(vkey, signature, text)
+    origin, size, root = text.split("\n")[:3]
+    return Checkpoint(origin=origin, size=int(size), root=base64.b64decode(root))
+
+
+def require_cosigned(note: str, vkey: str) -> int:
+    """Check the cosignature of a witness (C2SP tlog-cosignature); gives the second since 1970 at which it was made.
+
+    Raises:
+        WrongError: the witness has not cosigned this checkpoint.
+    """
+    text, signature = _signature(note, vkey)
+    time = int.from_bytes(signature[:8], "big")
+    _verify(vkey, signature[8:], f"cosignature/v1\ntime {time}\n{text}")
+    return time
+
+
+def _signature(note: str, vkey: str) -> tuple[str, bytes]:
+    """The text of a note, and the signature of this key under it."""
+    name, key_id, _key = vkey.strip().split("+", 2)
     text, _, signatures = note.rpartition("\n\n")
     for line in signatures.splitlines():
         _dash, signer, value = line.split(" ")
         signature = base64.b64decode(value)
         if signer == name and signature[:4].hex() == key_id:
-            break
-    else:
-        raise WrongError("the checkpoint is not signed by the log's key")
+            return f"{text}\n", signature[4:]
+    raise WrongError(f"the checkpoint is not signed by {name}")
+
+
+def _verify(vkey: str, signature: bytes, message: str) -> None:
+    # The first byte of the key says what it signs; the rest is an Ed25519 public key.
+    key = base64.b64decode(vkey.strip().split("+", 2)[2])
     try:
-        # The first byte of the key says that it is Ed25519; the first four of the signature name the key.
-        Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature[4:], f"{text}\n".encode())
+        Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature, message.encode())
     except InvalidSignature:
-        raise WrongError("the signature of the checkpoint does not hold") from None
-    origin, size, root = text.split("\n")[:3]
-    return Checkpoint(origin=origin, size=int(size), root=base64.b64decode(root))
+        raise WrongError("a signature of the checkpoint does not hold") from None
 
 
 def hash_leaf(entry: bytes) -> bytes:

@@ -31,6 +31,8 @@ KEY_LINES = (
     "The fifth question about her age in a year is refused",
     "fetched from the vehicle registry this moment",
     "Mara withdraws; what was answered a moment ago is refused — 403",
+    "Data Protection Authority and Court of Auditors have cosigned the log",
+    "both witnesses vouch for it",
     "The log verifies from its first entry to its last",
     "One byte changed in an entry of the audit log is found",
     "One byte changed in an event of a consent is found",

@@ -321,6 +321,19 @@ def test_a_bare_word_stops_a_start_and_nobody_who_runs(grown, tmp_path, claim, s
             quorum.check_start()
 
 
+def test_another_worker_that_was_faster_is_no_doubt(grown):
+    """It published and was cosigned while we asked: the witness is beyond our checkpoint, and not beyond the log."""
+
+    def reply():
+        grown.append_many(3)
+        grown.round()
+        return Response("13\n", status=409)
+
+    with liar("busy", KEY.vkey, reply) as line:
+        quorum_of(grown, a_policy([line])).check_start()
+    assert len(leaf_hashes(grown)) == 13
+
+
 def test_who_is_away_stops_no_start(grown, told):
     policy = a_policy([f"witness away {KEY.vkey} http://127.0.0.1:1"])
     quorum_of(grown, policy).check_start()
