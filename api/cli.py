@@ -34,6 +34,7 @@ Settings come from the environment (CDX_…) or from the TOML file that CDX_CONF
 _ROOMS = {
     "agency": ("registering", "The agencies that ask and supply."),
     "agreement": ("governing", "Who may ask what: one person proposes, another approves."),
+    "audit": ("audit", "The sealed facts of the log."),
     "catalogue": ("governing", "What can be asked, and for which purposes."),
     "client": ("registering", "The programs of agencies that call the API."),
     "config": ("installation", "Look at the settings."),

@@ -20,10 +20,12 @@ from crypto import errors as crypto
 from exchange import errors as exchange
 from exchange.agencies import RegistrationError
 from exchange.http_client import CallError
+from exchange.openings import OpeningError
 from exchange.policy import DenyReason
 from exchange.providers.files import ImportFileError, LineError
 from exchange.providers.mapping import MappingError
 from exchange.providers.protocol import QueryRefusedError
+from exchange.staff import InvalidStaffError
 from exchange.subjects import InvalidRecordError, SubjectMovedError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -139,6 +141,8 @@ ERRORS: Final[Mapping[type[Exception], Problem]] = {
     CallError: INTERNAL,  # whoever calls says what it means
     exchange.DatabaseError: _ours("database-error", 503),
     exchange.ContentionError: _ours("contention", 503),
+    OpeningError: Problem(type="invalid-opening", title="An entry is not opened like this.", status=422),
+    InvalidStaffError: Problem(type="invalid-staff", title="This names no member of staff.", status=422),
 }
 
 DENIALS: Final[Mapping[DenyReason, Problem]] = {

@@ -295,6 +295,7 @@ def _services(config: Config, exchange: Exchange, keys: Keyset, clock: Callable[
         clock=clock,
         proof_slots=threading.BoundedSemaphore(config.threads // 2),
         receipt_keys=tuple(SigningKey.from_key(key) for key in keys.all(KeyPurpose.RECEIPT_SIGNING)),
+        prover=exchange.prover,
     )
 
 

@@ -21,6 +21,7 @@ from exchange.errors import AccessRefusedError, ReplayedError
 from exchange.events import Event, EventType, Outcome
 from exchange.model import Caller, Citizen
 from exchange.single_use import SingleUse, single_use_digest, take_all, take_single_use
+from exchange.store import hold_person
 
 if TYPE_CHECKING:
     from exchange.context import Exchange
@@ -270,6 +271,9 @@ def record_replay(
     detail = {"what": use.kind} | ({"client": client_id} if client_id is not None else {})
     seen = single_use_digest("replay", org, use.digest.hex())
     with exchange.unit_of_work(now) as uow:
+        # Held until commit, or gone: an erasure leaves no opening behind it (invariant 11).
+        if subject_ref is not None and not hold_person(uow.connection, subject_ref):
+            subject_ref = None
         if take_single_use(uow.connection, seen, use.expires_at, now):
             uow.record(
                 Event(

@@ -35,6 +35,7 @@ SCHEMA: Final = "agencies.schema.json"
 _VERSION: Final = "cdx/agencies/v1"
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _SCOPE: Final = re.compile(r"[a-z][a-z_]{0,31}(?::[a-z][a-z_]{0,31})?", re.ASCII)
+_RESERVED: Final = frozenset({"cdx", "subject"})
 ONLY_ITSELF: Final = ClientRegistration()
 """A client that asks in its own name only, with keys by value."""
 _PERSONS_SCOPE: Final = "me"  # of a person's own token: no client is ever given it
@@ -85,6 +86,8 @@ def register_agency(exchange: "Exchange", code: str, name: str, profile: Mapping
     """
     kept = dict(profile)
     faults = faults_of({"agencies": _VERSION, "list": [{"code": code, "name": name, "profile": kept}]}, SCHEMA)
+    if code in _RESERVED:
+        faults.append("code: stands for the exchange itself or for a person in the log")
     if not faults:
         try:
             LiveEndpoint.from_profile(kept)

@@ -40,6 +40,11 @@ def changes_of(connection: Connection) -> frozenset[str]:
     return frozenset(connection.info.get(_KEY, ()))
 
 
+def restore_changes(connection: Connection, before: frozenset[str]) -> None:
+    """What was changed since :func:`changes_of` said ``before`` was undone, by a savepoint."""
+    connection.info[_KEY] = set(before)
+
+
 def note_change(connection: Connection, table: str) -> None:
     """A statement on ``table`` has run that may have changed it."""
     if table not in UNAUDITED_TABLES:

@@ -1,11 +1,14 @@
 """Rows that a citizen's own pages are made of; reading, and holding the person."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, case, func, or_, select
 
+from exchange.audit.history_store import is_hidden
 from exchange.tables import agency, attribute_request, disclosure, subject
 
 
@@ -38,10 +41,13 @@ def request_of_subject(connection: Connection, request_id: UUID, subject_ref: UU
 
 
 def disclosures_of_subject(
-    connection: Connection, subject_ref: UUID, *, before: tuple[Any, UUID] | None, limit: int
+    connection: Connection, subject_ref: UUID, *, before: tuple[Any, UUID] | None, limit: int, now: datetime
 ) -> Sequence[Row[Any]]:
-    """Disclosures about a person, newest first, from after the cursor."""
-    statement = select(*disclosure.c).where(disclosure.c.subject_ref == subject_ref)
+    """Disclosures about a person, newest first, from after the cursor; without those whose entry is hidden by now."""
+    statement = select(*disclosure.c).where(
+        disclosure.c.subject_ref == subject_ref,
+        ~is_hidden(disclosure.c.subject_ref, disclosure.c.entry_id, now),
+    )
     if before is not None:
         at, last = before
         statement = statement.where(or_(disclosure.c.at < at, and_(disclosure.c.at == at, disclosure.c.id < last)))
@@ -53,12 +59,27 @@ def agencies(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(select(*agency.c).order_by(agency.c.code)).all()
 
 
-def uses_of_consents(connection: Connection, subject_ref: UUID) -> dict[UUID, tuple[int, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uses:
+    """How often a consent was used: what its person may see of it, and what is hidden from them."""
+
+    seen: int = 0
+    hidden: int = 0
+    last_seen_at: datetime | None = None
+
+
+def uses_of_consents(connection: Connection, subject_ref: UUID, now: datetime) -> dict[UUID, Uses]:
     """How often, and when last, each consent of a person was used."""
+    hidden = is_hidden(disclosure.c.subject_ref, disclosure.c.entry_id, now)
     rows = connection.execute(
-        select(disclosure.c.consent_id, func.count().label("uses"), func.max(disclosure.c.at).label("last"))
+        select(
+            disclosure.c.consent_id,
+            func.count(case((~hidden, 1))).label("seen"),
+            func.count(case((hidden, 1))).label("hidden"),
+            func.max(case((~hidden, disclosure.c.at))).label("last"),
+        )
         .where(disclosure.c.subject_ref == subject_ref)
         .where(disclosure.c.consent_id.is_not(None))
         .group_by(disclosure.c.consent_id)
     )
-    return {row.consent_id: (row.uses, row.last) for row in rows}
+    return {row.consent_id: Uses(seen=row.seen, hidden=row.hidden, last_seen_at=row.last) for row in rows}

@@ -65,6 +65,7 @@ class OwnConsent:
     record: ConsentRow
     status: str
     uses: int
+    uses_left: int | None
     last_used_at: datetime | None
     agency_name: str
     agreement: Agreement
@@ -128,18 +129,20 @@ def list_own(exchange: "Exchange", citizen: Citizen, now: datetime) -> list[OwnC
     access.admit_citizen(exchange, citizen, now)
     with exchange.database.read() as connection:
         rows = consent_store.list_for_subject(connection, citizen.subject_ref, limit=_PAGE)
-        used = citizen_store.uses_of_consents(connection, citizen.subject_ref)
+        used = citizen_store.uses_of_consents(connection, citizen.subject_ref, now)
         names = {row.code: row.name for row in citizen_store.agencies(connection)}
         agreements = {row.agreement_id: agreement_by_id(connection, row.agreement_id) for row in rows}
     result = []
     for row in rows:
-        uses, last = used.get(row.id, (0, None))
+        uses = used.get(row.id, citizen_store.Uses())
         result.append(
             OwnConsent(
                 record=row,
                 status=row.status_at(now),
-                uses=uses,
-                last_used_at=last,
+                uses=uses.seen,
+                # A use that is hidden from the person must not show as one that is missing.
+                uses_left=None if row.uses_left is None else row.uses_left + uses.hidden,
+                last_used_at=uses.last_seen_at,
                 agency_name=names.get(row.consumer, row.consumer),
                 agreement=agreements[row.agreement_id],
             )

@@ -12,6 +12,7 @@ from crypto.jose import SigningKey
 from crypto.pseudonym import PseudonymKey
 from exchange.audit import outbox
 from exchange.audit.policy_file import Policy
+from exchange.audit.proofs import Prover
 from exchange.catalogue import Catalogue, catalogue_from_body
 from exchange.changes import watch_changes
 from exchange.database import Database
@@ -111,6 +112,7 @@ class Exchange:
     settings: Settings = field(default_factory=Settings)
     catalogues: CatalogueCache = field(default_factory=CatalogueCache)
     append: Append = outbox.append
+    prover: Prover = field(default_factory=Prover)
     pressure: LogPressure = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """A citizen's own history of disclosures, each with the proof that it stands in the log."""
 
-from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -8,12 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
-from consent.columns import from_millis, to_millis
 from crypto import canonical
-from crypto.errors import MalformedError
+from crypto.encoding import b64_encode
 from exchange import access, citizen_store, store
-from exchange.audit import log, proofs
-from exchange.errors import SubjectErasedError, UnknownEntryError
+from exchange.audit import history_store
+from exchange.audit.rows import FoundEntry, HistoryRow
+from exchange.cursors import read_cursor, write_cursor
+from exchange.errors import SubjectErasedError
 from exchange.events import Event, EventType
 from exchange.model import Citizen
 from exchange.situations import details_of
@@ -54,7 +55,7 @@ def history(exchange: "Exchange", citizen: Citizen, *, cursor: str | None, limit
     Raises:
         MalformedError: the cursor is not one of ours.
     """
-    before = None if cursor is None else _read_cursor(cursor)
+    before = None if cursor is None else read_cursor(cursor)
     access.admit_citizen(exchange, citizen, now)
     with exchange.unit_of_work(now) as uow:
         if not citizen_store.hold_subject(uow.connection, citizen.subject_ref):
@@ -62,41 +63,45 @@ def history(exchange: "Exchange", citizen: Citizen, *, cursor: str | None, limit
         uow.record(Event(type=EventType.HISTORY_READ, org="subject", subject_ref=citizen.subject_ref))
         uow.commit()
     with exchange.database.read() as connection:
-        rows = citizen_store.disclosures_of_subject(connection, citizen.subject_ref, before=before, limit=limit + 1)
+        rows = citizen_store.disclosures_of_subject(
+            connection, citizen.subject_ref, before=before, limit=limit + 1, now=now
+        )
         names = {row.code: row.name for row in citizen_store.agencies(connection)}
-        note, size = _published(connection)
-        own = [_own(exchange, connection, row, names, size) for row in rows[:limit]]
+        entries = history_store.places(connection, [row.entry_id for row in rows[:limit]])
+        found = [entries.get(row.entry_id, FoundEntry(seq=None, body=b"")) for row in rows[:limit]]
+        proved = exchange.prover.page(connection, [(one.seq, one.body) for one in found])
+        own = [
+            _own(exchange, connection, row, names, proof_members(one, hashes, proved.size))
+            for row, one, hashes in zip(rows[:limit], found, proved.hashes, strict=True)
+        ]
     more = len(rows) > limit
-    return History(disclosures=own, checkpoint=note, next=_cursor(rows[limit - 1]) if more else None)
+    following = write_cursor(rows[limit - 1].at, rows[limit - 1].id) if more else None
+    return History(disclosures=own, checkpoint=proved.checkpoint, next=following)
 
 
-def _published(connection: Connection) -> tuple[str | None, int]:
-    """The newest signed checkpoint and its tree size."""
-    try:
-        checkpoint = log.latest_checkpoint(connection)
-    except UnknownEntryError:
-        return None, 0
-    return checkpoint.note, checkpoint.size
+def proof_members(
+    entry: FoundEntry | HistoryRow, hashes: Sequence[bytes] | None, tree_size: int
+) -> dict[str, Any] | None:
+    """A proof as a citizen's device checks it: entry, place and hashes; None: not in the published tree yet."""
+    if hashes is None:
+        return None
+    return {
+        "index": entry.seq,
+        "size": tree_size,
+        "leaf": entry.body.decode(),
+        "hashes": [b64_encode(step) for step in hashes],  # as /audit/proof/inclusion writes them
+    }
 
 
 def _own(
-    exchange: "Exchange", connection: Connection, row: Row[Any], names: dict[str, str], tree_size: int
+    exchange: "Exchange",
+    connection: Connection,
+    row: Row[Any],
+    names: dict[str, str],
+    proof: dict[str, Any] | None,
 ) -> OwnDisclosure:
     request = store.find_request(connection, row.request_id)
     role = None if request is None else details_of(exchange, connection, request)["role"]
-    try:
-        leaf = log.leaf(connection, row.entry_id)
-        proof = None
-        if leaf.seq < tree_size:
-            path = proofs.inclusion_proof(connection, leaf.seq, tree_size)
-            proof = {
-                "index": leaf.seq,
-                "size": tree_size,
-                "leaf": leaf.body.decode(),
-                "hashes": [b64encode(step).decode() for step in path],  # as /audit/proof/inclusion writes them
-            }
-    except UnknownEntryError:
-        proof = None
     return OwnDisclosure(
         id=row.id,
         at=row.at,
@@ -110,15 +115,3 @@ def _own(
         acknowledged_at=row.acknowledged_at,
         proof=proof,
     )
-
-
-def _cursor(row: Row[Any]) -> str:
-    return f"{to_millis(row.at)}.{row.id}"
-
-
-def _read_cursor(text: str) -> tuple[datetime, UUID]:
-    at, _, last = text.partition(".")
-    try:
-        return from_millis(int(at)), UUID(last)
-    except (ValueError, OverflowError, OSError) as exc:  # OSError: a year that the platform's clock does not know
-        raise MalformedError("the cursor is not one that this list gave out") from exc

@@ -8,6 +8,7 @@ equal.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
@@ -53,7 +54,10 @@ class EventType(StrEnum):
     SUBJECT_WRITTEN = "subject.written"
     SUBJECT_STATUS_CHANGED = "subject.status_changed"
     SUBJECT_ERASED = "subject.erased"
+    STAFF_CREATED = "staff.created"  # an officer acted for the first time and has a key of their own now
     HISTORY_READ = "history.read"  # the citizen looked at the own history or data
+    AUDIT_OPENED = "audit.opened"  # an officer opened an entry
+    AUDIT_REFUSED = "audit.refused"  # an officer tried to open one that is not there for them
     INSTALLATION_CREATED = "installation.created"
     CONFIGURATION_CHANGED = "configuration.changed"
     AGENCY_REGISTERED = "agency.registered"
@@ -80,6 +84,23 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Concerned:
+    """Somebody whom an event concerns beside its ``subject_ref``, with facts of their own.
+
+    Attributes:
+        owner_ref: whose key seals the facts.
+        facts: name → value; names may repeat those of others.
+        has_history: whether the entry is a line of their own history: of people, not of staff.
+        visible_from: hidden from them until then.
+    """
+
+    owner_ref: UUID
+    facts: Mapping[str, str] = field(default_factory=_nothing, repr=False)
+    has_history: bool = True
+    visible_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that happened.
 
@@ -92,6 +113,8 @@ class Event:
         subject_ref: the person concerned: owner of the key that seals ``facts`` and of the history line; None: nobody.
         facts: name → value, committed to in the leaf and sealed under the key of ``subject_ref`` (or the operator's).
         id: entry id, when it must be known before commit (a receipt names it); made at commit otherwise.
+        also: whom else it concerns. How many are concerned stands in the entry, who does not.
+        visible_from: hidden from the person concerned until then (GDPR art. 23). An event about an entry inherits it.
     """
 
     type: EventType
@@ -103,3 +126,5 @@ class Event:
     subject_ref: UUID | None = None
     facts: Mapping[str, str] = field(default_factory=_nothing)
     id: UUID | None = None
+    also: tuple[Concerned, ...] = ()
+    visible_from: datetime | None = None

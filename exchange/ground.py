@@ -133,6 +133,9 @@ def _ground(
     head = rows[0] if rows else None
     if head is None or head.client_id != caller.client_id or head.jkt != caller.jkt:
         raise AccessRefusedError("the access token is not in force")
+    status = None if head.subject_ref is None else SubjectStatus(head.subject_status)
+    if status is not None and not status.is_person:
+        status = None
     return Ground(
         client_id=head.client_id,
         client_version=head.client_version,
@@ -140,8 +143,8 @@ def _ground(
         agency_version=head.agency_version,
         jwks=head.jwks,
         agreement=_agreement(connection, head),
-        subject_ref=head.subject_ref,
-        subject=None if head.subject_ref is None else SubjectState(status=SubjectStatus(head.subject_status)),
+        subject_ref=None if status is None else head.subject_ref,
+        subject=None if status is None else SubjectState(status=status),
         subject_version=head.subject_version or 0,
         consent=_consent(head, now),
         catalogue=exchange.catalogues.current(connection, head.catalogue_version),

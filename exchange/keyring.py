@@ -7,7 +7,7 @@ person's fields stop opening with the commit that deletes the row, in every proc
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -101,6 +101,14 @@ class Keyring:
         if row is None:
             raise SubjectErasedError(f"no key for subject {subject_ref}")
         return self.open(connection, KeyRow(**row._asdict()))
+
+    def load_all(self, connection: Connection, refs: Collection[UUID]) -> dict[tuple[UUID, bytes], DataKey]:
+        """All keys of some owners, by owner and kid, in one statement; of an erased one there is none."""
+        key = subject_key.c
+        rows = connection.execute(
+            select(key.subject_ref, key.kid, key.commitment, key.epoch, key.wrapped).where(key.subject_ref.in_(refs))
+        )
+        return {(row.subject_ref, row.kid): self.open(connection, KeyRow(**row._asdict())) for row in rows.fetchall()}
 
     def create(self, connection: Connection, subject_ref: UUID, now: datetime) -> DataKey:
         """Make and store a key; see :meth:`create_many`."""

@@ -27,13 +27,19 @@ class Status(StrEnum):
 
 
 class SubjectStatus(StrEnum):
-    """Decision 18. OPERATOR is the one row that owns the key for facts about nobody."""
+    """Decision 18. OPERATOR is the one row that owns the key for facts about nobody; STAFF acts for an organisation."""
 
     ACTIVE = "ACTIVE"
     DECEASED = "DECEASED"
     PROTECTED = "PROTECTED"  # address and whereabouts never disclosed
     ERASED = "ERASED"
     OPERATOR = "OPERATOR"
+    STAFF = "STAFF"
+
+    @property
+    def is_person(self) -> bool:
+        """Whether requests can be about whoever has it. Everybody else is nobody to them."""
+        return self not in (SubjectStatus.OPERATOR, SubjectStatus.STAFF)
 
 
 class AgreementStatus(StrEnum):

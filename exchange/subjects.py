@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -40,6 +40,7 @@ __all__ = [
     "create",
     "faults_in",
     "find",
+    "identifier_row",
     "index_of",
     "look_up",
     "set_status",
@@ -221,7 +222,7 @@ def set_status(
         raise ValueError(f"{status} is not set this way")
     with exchange.unit_of_work(now) as uow:
         before = store.lock_for_erasure(uow.connection, subject_ref)
-        if before is None or before == SubjectStatus.OPERATOR:
+        if before is None or not SubjectStatus(before).is_person:
             raise UnknownSubjectError(f"no subject {subject_ref}")
         if before == SubjectStatus.ERASED:
             raise SubjectErasedError(f"subject {subject_ref} was erased")
@@ -258,7 +259,6 @@ def _create(
     refs = [UUID(bytes=random_bytes(16), version=4) for _ in people]
     store.insert_subjects(uow.connection, refs, status=SubjectStatus.ACTIVE.value, now=uow.now)
     new_keys = exchange.keyring.create_many(uow.connection, refs, uow.now)
-    column = FieldContext(installation=exchange.installation.id, table=_IDENTIFIERS, column="ct")
     rows, events = [], []
     for ref, identifiers in zip(refs, people, strict=True):
         key = new_keys[ref]
@@ -267,20 +267,9 @@ def _create(
             keys[ref] = key
         sealed = {}
         for bidx, name in identifiers:
-            record_id = new_id(uow.now)
-            row = row_binding(subject_ref=ref, record_id=record_id, version=1)
-            ct = column.seal(key, canonical.encode({"id": name.id, "scheme": name.scheme}), row, pad_to=64)
-            rows.append(
-                {
-                    "bidx": bidx,
-                    "index_version": exchange.blind_index.version,
-                    "id": record_id,
-                    "subject_ref": ref,
-                    "version": 1,
-                    "ct": ct,
-                }
-            )
-            sealed[str(record_id)] = _digest(1, ct)
+            row = identifier_row(exchange, ref, key, bidx, name, uow.now)
+            rows.append(row)
+            sealed[str(row["id"])] = _digest(1, row["ct"])
         facts = {"identifiers": canonical.encode(sealed).decode()}
         events.append(Event(type=EventType.SUBJECT_CREATED, org=org, subject_ref=ref, facts=facts))
     if not store.insert_identifiers(uow.connection, rows):
@@ -288,6 +277,23 @@ def _create(
     for event in events:
         uow.record(event)
     return refs
+
+
+def identifier_row(
+    exchange: "Exchange", ref: UUID, key: DataKey, bidx: bytes, name: SubjectName, now: datetime
+) -> dict[str, Any]:
+    """A row of ``subject_identifier``: the identifier sealed under the person's key, filed under its index value."""
+    column = FieldContext(installation=exchange.installation.id, table=_IDENTIFIERS, column="ct")
+    record_id = new_id(now)
+    row = row_binding(subject_ref=ref, record_id=record_id, version=1)
+    return {
+        "bidx": bidx,
+        "index_version": exchange.blind_index.version,
+        "id": record_id,
+        "subject_ref": ref,
+        "version": 1,
+        "ct": column.seal(key, canonical.encode({"id": name.id, "scheme": name.scheme}), row, pad_to=64),
+    }
 
 
 def _write(

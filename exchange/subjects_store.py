@@ -42,6 +42,12 @@ _LOCK = (
     .order_by(subject.c.ref)  # two that write the same people wait for each other, and never in a circle
     .with_for_update(key_share=True)
 )
+_HOLD = (
+    select(subject.c.ref, subject.c.status)
+    .where(subject.c.ref.in_(bindparam("refs", expanding=True, type_=Uuid)))
+    .order_by(subject.c.ref)
+    .with_for_update(read=True)
+)
 _KEYS = (
     select(
         subject_key.c.subject_ref,
@@ -98,6 +104,11 @@ def find_by_pseudonym(connection: Connection, *, agency: str, pseudonyms: Sequen
 def lock(connection: Connection, refs: Sequence[UUID]) -> dict[UUID, str]:
     """Lock people until commit: whoever erases them, or releases their values, waits. The status of each."""
     return {row.ref: row.status for row in connection.execute(_LOCK, {"refs": refs})} if refs else {}
+
+
+def hold(connection: Connection, refs: Sequence[UUID]) -> dict[UUID, str]:
+    """Share-lock people and staff until commit: whoever erases them waits. The status of each."""
+    return {row.ref: row.status for row in connection.execute(_HOLD, {"refs": refs})} if refs else {}
 
 
 def newest_keys(connection: Connection, refs: Sequence[UUID]) -> dict[UUID, KeyRow]:

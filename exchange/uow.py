@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from crypto.fields import DataKey, seal_field
 from crypto.ids import new_id
 from exchange.audit import journal, journal_store, outbox
-from exchange.audit.entry import PreparedEntry, prepare
+from exchange.audit.entry import PreparedEntry, Sealing, prepare
 from exchange.audit.journal_store import JournalRow
 from exchange.changes import changes_of, forget_changes
 from exchange.errors import UnauditedChangeError
@@ -86,21 +86,28 @@ class UnitOfWork:
             SubjectErasedError: the person concerned has no key any more.
         """
         entry = prepare(
-            event, entry_id=event.id or new_id(self.now), now=self.now, operator_ref=sealed_by or self._operator_ref
+            event,
+            entry_id=event.id or new_id(self.now),
+            now=self.now,
+            operator_ref=self._operator_ref,
+            sealed_by=sealed_by,
         )
         line = journal.body_of(event, entry_id=entry.id, at=self.now)
         if line is not None:
             self._journal.append((entry.id, self.now, line))
-        return self.record_prepared(entry, owner=sealed_by)
+        return self.record_prepared(entry)
 
-    def record_prepared(
-        self, entry: PreparedEntry, *, owner: UUID | None = None, key: DataKey | None = None
-    ) -> PreparedEntry:
-        """Add an entry that was prepared before the transaction began (its receipt is already in the answer)."""
+    def record_prepared(self, entry: PreparedEntry, *, key: DataKey | None = None) -> PreparedEntry:
+        """Add an entry that was prepared before the transaction began (its receipt is already in the answer).
+
+        Args:
+            entry: with one set of openings or several.
+            key: of the owner of the first; otherwise it is selected here, as those of the others are.
+        """
         self._entries.append(entry)
-        if entry.openings:
-            owner_ref = owner or entry.owner_ref
-            self._openings.append((entry.id, owner_ref, self._seal(owner_ref, entry, key)))
+        for sealing in entry.sealings:
+            self._openings.append((entry.id, sealing.owner_ref, self._seal(entry.id, sealing, key)))
+            key = None
         return entry
 
     def plan(self, *steps: Step) -> None:
@@ -135,10 +142,11 @@ class UnitOfWork:
         if self._journal:
             journal_store.insert_rows(self.connection, self._journal)
 
-    def _seal(self, owner_ref: UUID, entry: PreparedEntry, key: DataKey | None) -> bytes:
+    def _seal(self, entry_id: UUID, sealing: Sealing, key: DataKey | None) -> bytes:
+        owner_ref = sealing.owner_ref
         if key is None:
             key = self._keys.get(owner_ref)
         if key is None:
             key = self._keys[owner_ref] = self._keyring.load(self.connection, owner_ref)
-        address = self._keyring.address("audit_opening", "ct", subject_ref=owner_ref, record_id=entry.id, version=1)
-        return seal_field(key, entry.openings, address=address)
+        address = self._keyring.address("audit_opening", "ct", subject_ref=owner_ref, record_id=entry_id, version=1)
+        return seal_field(key, sealing.openings, address=address)

@@ -13,6 +13,7 @@ from exchange.errors import UnknownSubjectError
 from exchange.importing import Progress as ImportProgress
 from exchange.importing import Rejected, import_file
 from exchange.model import SubjectName
+from exchange.staff import find as find_staff
 from exchange.subjects import PSEUDONYM_SCHEME, find
 
 
@@ -70,9 +71,10 @@ def subject_group() -> None:
 @subject_group.command("erase")
 @click.option("--ref", type=click.UUID, help="Reference of the person; else the identifier is asked for.")
 @click.option("--scheme", default="national-id", show_default=True, help="What kind of identifier is asked for.")
+@click.option("--staff", metavar="CODE", help="A member of staff of this organisation; the staff id is asked for.")
 @click.option("--yes", is_flag=True, help="Do not ask whether this is meant.")
-def subject_erase(ref: UUID | None, scheme: str, *, yes: bool) -> None:
-    """Erase a person: keys, values, index, openings. Final; every proof of the log still holds.
+def subject_erase(ref: UUID | None, scheme: str, staff: str | None, *, yes: bool) -> None:
+    """Erase a person or a member of staff: keys, values, index, openings. Final; every proof of the log still holds.
 
     The identifier is asked for, or read from standard input: on the command line others of this machine would see it.
     """
@@ -84,7 +86,10 @@ def subject_erase(ref: UUID | None, scheme: str, *, yes: bool) -> None:
                     "a person is found by a national identifier or a reference, not by a pseudonym"
                 )
             with services.exchange.database.read() as connection:
-                ref = find(connection, services.exchange, SubjectName(scheme=scheme, id=identifier), "")
+                if staff is not None:
+                    ref = find_staff(connection, services.exchange, staff, identifier)
+                else:
+                    ref = find(connection, services.exchange, SubjectName(scheme=scheme, id=identifier), "")
         if ref is None:
             raise UnknownSubjectError("nobody is known by this identifier")
         if not yes:

@@ -11,5 +11,6 @@ class Scope(StrEnum):
     REQUESTS_READ = "requests:read"
     CATALOGUE_READ = "catalogue:read"
     AUDIT_READ = "audit:read"
+    AUDIT_OPEN = "audit:open"
     ME = "me"
     """A person's own token. No client is ever given it."""

@@ -11,8 +11,10 @@ from api.body import Blueprint
 RESOURCES = (
     "attribute_requests",
     "me",
+    "own_log",
     "catalogue",
     "subjects",
+    "audit_entries",
     "audit",
     "health",
 )

@@ -246,7 +246,7 @@ def _consent(own: OwnConsent) -> dict[str, Any]:
         "requested_at": record.requested_at,
         "decided_at": record.decided_at,
         "ended_at": record.ended_at,
-        "uses_left": record.uses_left,
+        "uses_left": own.uses_left,
         "times_used": own.uses,
         "last_used_at": own.last_used_at,
     }

@@ -5,18 +5,21 @@
 The 32-byte salt hides even a yes or no. Decoys are random bytes, which nobody can tell from a commitment; sorting by
 value mixes both, since without the salts the values are random.
 
-Openings are canonical JSON, sealed under the key of one person:
+Openings are canonical JSON, one set for each owner of facts, sealed under the owner's key:
 
-    {"facts":[{"i":place in sd,"n":name,"s":salt,"v":value}, …],"leaf":hex of the leaf hash,"subject":reference}
+    {"facts":[{"i":place in sd,"n":name,"s":salt,"v":value}, …],"leaf":hex of the leaf hash,"subject":reference,
+    "visible_from":milliseconds since 1970}
 
 ``leaf`` ties the opening to the exact entry, so that an entry that was altered before it was sequenced is found later;
-``subject`` names whose history the entry stands in, and is left out when it stands in nobody's.
+``subject`` names whose history the entry stands in, and is left out when it stands in nobody's; ``visible_from`` is
+there when that line is hidden until then.
 """
 
 import struct
 from binascii import b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring
@@ -39,6 +42,18 @@ MAX_OPENINGS: Final = 2**23
 
 _LABEL = b"cdx/sd/v1"
 _TO_URL = bytes.maketrans(b"+/", b"-_")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_millis(moment: datetime) -> int:
+    """Milliseconds since 1970 of an aware time, truncated; ``consent.columns`` would bring in a database."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def from_millis(millis: int) -> datetime:
+    """The aware UTC time of milliseconds since 1970."""
+    return _EPOCH + millis * _MILLISECOND
 
 
 def commitment(salt: bytes, name: str, value: str) -> bytes:
@@ -50,51 +65,49 @@ def commitment(salt: bytes, name: str, value: str) -> bytes:
     return sha256(_LABEL + salt + lp16_text(name) + lp16_text(value)).digest()
 
 
-def commit(facts: Mapping[str, str]) -> tuple[str, str, bytes]:
+def commit(names: Collection[str], values: Collection[str]) -> tuple[str, str, list[str]]:
     """Commit to facts with one call for randomness.
 
+    Args:
+        names: of the facts.
+        values: as many, in the same order.
+
     Returns:
-        The entry's nonce (22 characters); its commitments and decoys, ascending, joined by ``","``; the members of
-        ``facts`` of the openings.
+        The entry's nonce (22 characters); its commitments and decoys, ascending, joined by ``","``; for each fact its
+        member of ``facts`` of the openings, in the given order.
 
     Raises:
         AuditError: too many facts, or text that cannot be written.
     """
-    count = len(facts)
+    count = len(names)
     slots = SLOTS if count <= SLOTS else -(-count // SLOTS) * SLOTS
     if count > MAX_FACTS:
         raise AuditError(f"an entry has at most {MAX_FACTS} facts, got {count}")
     # The nonce, then as many salts as there are facts; what is left are the decoys.
     nonce, *blocks = _splitter(slots)(random_bytes(16 + 32 * slots))
-    salts, values = blocks[:count], blocks[count:]
+    salts, hashes = blocks[:count], blocks[count:]
     try:
-        for salt, name, value in zip(salts, facts, facts.values(), strict=True):
+        for salt, name, value in zip(salts, names, values, strict=True):
             text = value.encode()
-            values.append(sha256(_LABEL + salt + _name_prefix(name) + len(text).to_bytes(2, "big") + text).digest())
+            hashes.append(sha256(_LABEL + salt + _name_prefix(name) + len(text).to_bytes(2, "big") + text).digest())
     except (OverflowError, UnicodeEncodeError, AttributeError, MalformedError):
         # OverflowError: more than 65,535 bytes. The cause is left out, since it would quote the value.
         raise AuditError("a fact is text of at most 65,535 bytes") from None
     # base64url in one pass: filled up with zero bytes to multiples of 3, each block stands at a known place.
     written = (
-        b2a_base64(b"\x00".join((nonce + b"\x00", *values, *salts, b"")), newline=False).translate(_TO_URL).decode()
+        b2a_base64(b"\x00".join((nonce + b"\x00", *hashes, *salts, b"")), newline=False).translate(_TO_URL).decode()
     )
     middle = 24 + 44 * slots
     commitments = [written[start : start + 43] for start in range(24, middle, 44)]
     ascending = sorted(commitments)
-    opened = ",".join(
-        [
-            f'{{"i":{ascending.index(text)},"n":{encode_basestring(name)}'
-            f',"s":"{written[start : start + 43]}","v":{encode_basestring(value)}}}'
-            for text, start, name, value in zip(
-                commitments[slots - count :],
-                range(middle, middle + 44 * count, 44),
-                facts,
-                facts.values(),
-                strict=True,
-            )
-        ]
-    )
-    return written[:22], '","'.join(ascending), opened.encode()
+    opened = [
+        f'{{"i":{ascending.index(text)},"n":{encode_basestring(name)}'
+        f',"s":"{written[start : start + 43]}","v":{encode_basestring(value)}}}'
+        for text, start, name, value in zip(
+            commitments[slots - count :], range(middle, middle + 44 * count, 44), names, values, strict=True
+        )
+    ]
+    return written[:22], '","'.join(ascending), opened
 
 
 @lru_cache
@@ -119,11 +132,12 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Openings:
-    """Everything that opens one entry."""
+    """What one owner's key opens of one entry."""
 
     leaf_hash: bytes
     subject_ref: UUID | None
     facts: tuple[Opening, ...]
+    visible_from: datetime | None = None
 
     def values(self) -> dict[str, str]:
         """The facts as name → value. Check them first: :func:`check_openings`."""
@@ -138,14 +152,18 @@ def parse_openings(plaintext: bytes) -> Openings:
     """
     value = canonical.decode(plaintext, max_bytes=MAX_OPENINGS)
     try:
-        if not set(value) <= {"facts", "leaf", "subject"} or type(value["facts"]) is not list:
+        if not set(value) <= {"facts", "leaf", "subject", "visible_from"} or type(value["facts"]) is not list:
             raise MalformedError("not the openings of an entry")
+        hidden = value.get("visible_from")
+        if hidden is not None and (type(hidden) is not int or "subject" not in value):
+            raise MalformedError("only a line of a history is hidden, and until a time")
         openings = Openings(
             leaf_hash=bytes.fromhex(value["leaf"]),
             subject_ref=UUID(value["subject"]) if "subject" in value else None,
             facts=tuple(_opening(item) for item in value["facts"]),
+            visible_from=None if hidden is None else from_millis(hidden),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise MalformedError("not the openings of an entry") from None
     if len(openings.values()) != len(openings.facts):
         raise MalformedError("two openings of one name")

@@ -6,7 +6,8 @@ values are sealed under that person's key elsewhere: erasing the key erases the 
 
 Canonical JSON (``crypto.canonical``), members in this order; a name, once used, never changes its meaning:
 
-    d     further public members (text → text), left out when there are none
+    d     further public members (text → text), left out when there are none; ``sealings`` is our own: how many sets
+          of openings the entry has, when it is more than one
     id    UUIDv7 of the entry
     n     16 random bytes: hides the leaf hash of an entry that could be guessed
     org   agency code, "cdx" or "subject"
@@ -22,27 +23,40 @@ No function here touches a database: the offline verifier stands on this module.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from operator import lt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from crypto import canonical
 from crypto.encoding import b64u_decode
 from crypto.errors import MalformedError
-from exchange.audit.commitments import SLOTS, commit
+from exchange.audit.commitments import SLOTS, commit, from_millis, to_millis
 from exchange.errors import AuditError
 from exchange.events import Event
+
+__all__ = [
+    "MAX_BODY",
+    "MAX_SEALINGS",
+    "Entry",
+    "PreparedEntry",
+    "Sealing",
+    "decode_entry",
+    "from_millis",
+    "match_entry",
+    "prepare",
+    "to_millis",
+]
 
 MAX_BODY: Final = 4096
 """The longest entry in bytes. C2SP tlog-tiles would allow 65,535."""
 MAX_DETAILS: Final = 16
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+MAX_SEALINGS: Final = 16
+"""How many owners the facts of one entry may have."""
+SEALINGS: Final = "sealings"
 
 # Pieces of the expression below; ``entry_batch`` is built of the same. ``+`` after a length: what follows is no such
 # letter, so that trying shorter ones would be in vain.
@@ -69,6 +83,26 @@ _is_org = re.compile(ORG).fullmatch
 _is_purpose = re.compile(PURPOSE).fullmatch
 _is_detail_name = re.compile("[a-z][a-z0-9_]{0,31}").fullmatch
 _is_detail_text = re.compile(r"[^\x00-\x1f\x7f{}]{1,512}").fullmatch
+_COUNTS = {str(count): count for count in range(2, MAX_SEALINGS + 1)}
+
+
+class Sealing(NamedTuple):
+    """One set of openings of an entry.
+
+    Attributes:
+        owner_ref: under whose key it is to be sealed.
+        subject_ref: whose history the entry is a line of; None: nobody's.
+        visible_from: hidden from them until then.
+        openings: plaintext, see ``exchange.audit.commitments``. Never empty: whether there are facts does not show.
+    """
+
+    owner_ref: UUID
+    subject_ref: UUID | None
+    visible_from: datetime | None
+    openings: bytes
+
+    def __repr__(self) -> str:
+        return f"Sealing(owner_ref={self.owner_ref}, subject_ref={self.subject_ref}, <redacted>)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +115,7 @@ class PreparedEntry:
         leaf_hash: its RFC 6962 leaf hash.
         accepted_at: the ``now`` of the unit of work.
         type, org: as they stand in the body.
-        subject_ref: whose history it belongs to; None: nobody's.
-        owner_ref: under whose key ``openings`` is to be sealed.
-        openings: plaintext, see ``exchange.audit.commitments``. Never empty: whether an entry has facts does not show.
+        sealings: at least one; the first is that of the person concerned, or of the operator.
     """
 
     id: UUID
@@ -92,9 +124,7 @@ class PreparedEntry:
     accepted_at: datetime
     type: str
     org: str
-    subject_ref: UUID | None
-    owner_ref: UUID
-    openings: bytes = field(repr=False)
+    sealings: tuple[Sealing, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,18 +142,15 @@ class Entry:
     commitments: tuple[bytes, ...] = field(repr=False)
     leaf_hash: bytes = field(repr=False)
 
-
-def to_millis(moment: datetime) -> int:
-    """Milliseconds since 1970 of an aware time, truncated; ``consent.columns`` would bring in a database."""
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-def from_millis(millis: int) -> datetime:
-    """The aware UTC time of milliseconds since 1970."""
-    return _EPOCH + millis * _MILLISECOND
+    @property
+    def sealings(self) -> int:
+        """How many sets of openings it was accepted with."""
+        return _COUNTS.get(self.detail.get(SEALINGS, ""), 1)
 
 
-def prepare(event: Event, *, entry_id: UUID, now: datetime, operator_ref: UUID) -> PreparedEntry:
+def prepare(
+    event: Event, *, entry_id: UUID, now: datetime, operator_ref: UUID, sealed_by: UUID | None = None
+) -> PreparedEntry:
     """Make the entry of an event. Everything is checked here: no accepted entry can stop a round of the sequencer.
 
     On the path of every request: one call for randomness, no JSON encoder where no free text stands.
@@ -133,6 +160,7 @@ def prepare(event: Event, *, entry_id: UUID, now: datetime, operator_ref: UUID) 
         entry_id: a UUIDv7.
         now: the one time of the unit of work.
         operator_ref: owner of facts about nobody.
+        sealed_by: whose key seals the facts when it is not that of the person concerned: an unknown person has none.
 
     Raises:
         AuditError: a member that an entry cannot carry, or too much of it.
@@ -145,10 +173,11 @@ def prepare(event: Event, *, entry_id: UUID, now: datetime, operator_ref: UUID) 
         raise AuditError("an event's purpose is a purpose code of at most 128 characters")
     millis = to_millis(now)
     identifier = str(entry_id)
-    detail = f'"d":{_detail(event.detail)},' if event.detail else ""
+    detail = f'"d":{_detail(event)},' if event.detail or event.also else ""
     purpose = f',"pur":"{event.purpose}"' if event.purpose is not None else ""
     request = f',"req":"{event.request}"' if event.request is not None else ""
-    nonce, commitments, opened = commit(event.facts)
+    facts, also = event.facts, event.also
+    nonce, commitments, opened = commit(facts, facts.values()) if not also else commit(*_joined(event))
     body = (
         f'{{{detail}"id":"{identifier}","n":"{nonce}","org":"{event.org}","out":"{event.outcome.value}"{purpose}{request}'
         f',"sd":["{commitments}"],"ts":{millis},"typ":"{event.type.value}","v":1}}'
@@ -157,7 +186,14 @@ def prepare(event: Event, *, entry_id: UUID, now: datetime, operator_ref: UUID) 
         raise AuditError(f"an entry has at most {MAX_BODY} bytes, got {len(body)}")
     leaf_hash = sha256(b"\x00" + body).digest()
     subject = event.subject_ref
-    about = f',"subject":"{subject}"' if subject is not None else ""
+    # To the one end come the facts of the person concerned, then those of others.
+    end = b'],"leaf":"' + leaf_hash.hex().encode() + b'"'
+    first = Sealing(
+        sealed_by or subject or operator_ref,
+        subject,
+        event.visible_from,
+        _openings(opened[: len(facts)], end, subject, event.visible_from),
+    )
     return PreparedEntry(
         id=entry_id,
         body=body,
@@ -165,10 +201,38 @@ def prepare(event: Event, *, entry_id: UUID, now: datetime, operator_ref: UUID) 
         accepted_at=now,
         type=event.type.value,
         org=event.org,
-        subject_ref=subject,
-        owner_ref=subject or operator_ref,
-        openings=b'{"facts":[' + opened + b'],"leaf":"' + leaf_hash.hex().encode() + b'"' + about.encode() + b"}",
+        sealings=(first,) if not also else (first, *_others(event, first.owner_ref, opened, end)),
     )
+
+
+def _openings(members: list[str], end: bytes, subject: UUID | None, visible_from: datetime | None) -> bytes:
+    if subject is None:
+        if visible_from is not None:
+            raise AuditError("only a line of somebody's history can be hidden")
+        return b'{"facts":[' + ",".join(members).encode() + end + b"}"
+    hidden = f',"visible_from":{to_millis(visible_from)}' if visible_from is not None else ""
+    return b'{"facts":[' + ",".join(members).encode() + end + f',"subject":"{subject}"{hidden}}}'.encode()
+
+
+def _joined(event: Event) -> tuple[list[str], list[str]]:
+    """Names and values of all facts of all owners."""
+    if len(event.also) >= MAX_SEALINGS:
+        raise AuditError(f"an entry concerns at most {MAX_SEALINGS} owners of facts")
+    every = (event.facts, *(one.facts for one in event.also))
+    return [name for facts in every for name in facts], [value for facts in every for value in facts.values()]
+
+
+def _others(event: Event, first_owner: UUID, opened: list[str], end: bytes) -> Iterator[Sealing]:
+    owners = {first_owner}
+    start = len(event.facts)
+    for one in event.also:
+        if one.owner_ref in owners:
+            raise AuditError("an owner has one set of openings in an entry")
+        owners.add(one.owner_ref)
+        subject = one.owner_ref if one.has_history else None
+        members = opened[start : start + len(one.facts)]
+        start += len(members)
+        yield Sealing(one.owner_ref, subject, one.visible_from, _openings(members, end, subject, one.visible_from))
 
 
 def decode_entry(body: bytes) -> Entry:
@@ -210,10 +274,15 @@ def match_entry(body: bytes) -> re.Match[bytes]:
     return match
 
 
-def _detail(detail: Mapping[str, str]) -> str:
+def _detail(event: Event) -> str:
+    detail = dict(event.detail)
+    if SEALINGS in detail:
+        raise AuditError(f"the detail {SEALINGS} is counted here")
+    if event.also:
+        detail[SEALINGS] = str(1 + len(event.also))
     try:
         _check_detail(detail)
-        return canonical.encode(dict(detail)).decode()
+        return canonical.encode(detail).decode()
     except MalformedError as exc:
         raise AuditError(str(exc)) from exc
 
@@ -228,3 +297,5 @@ def _check_detail(detail: Mapping[str, Any]) -> None:
             raise MalformedError(
                 f"the detail {name} is text of 1 to 512 characters without control characters or braces"
             )
+    if SEALINGS in detail and detail[SEALINGS] not in _COUNTS:
+        raise MalformedError(f"the detail {SEALINGS} is a number from 2 to {MAX_SEALINGS}")

@@ -6,13 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from crypto.errors import MalformedError
 from crypto.merkle import EMPTY_ROOT, HASH_BYTES, Frontier
 from exchange.audit import cosigned_store, store
 from exchange.audit.cosigning import read_cosigned
 from exchange.audit.edge import pack_state
 from exchange.audit.policy_file import Policy
-from exchange.audit.rows import HeadRow, HistoryRow, LeafRow, OriginRow
+from exchange.audit.rows import HeadRow, LeafRow, OriginRow
 from exchange.audit.tiles import TILE_WIDTH, encode_bundle
 from exchange.errors import InconsistentLogError, UnknownEntryError
 
@@ -158,19 +157,3 @@ def leaf(connection: Connection, entry_id: UUID) -> LeafRow:
 def is_integrated(connection: Connection, entry_id: UUID) -> bool:
     """Whether an entry is in the log, and so under a checkpoint."""
     return store.leaf_by_id(connection, entry_id) is not None
-
-
-def history(
-    connection: Connection, subject_ref: UUID, *, limit: int, before: tuple[datetime, UUID] | None = None
-) -> list[HistoryRow]:
-    """A person's entries, newest first, those included that are still to be sequenced.
-
-    Args:
-        connection: any transaction.
-        subject_ref: whose.
-        limit: how many at most.
-        before: (at, entry id) of the last one that was shown.
-    """
-    if limit < 1:
-        raise MalformedError("a page of history has at least one line")
-    return store.history(connection, subject_ref, limit=limit, before=before)

@@ -41,7 +41,7 @@ def append(
     Args:
         connection: of the unit of work.
         entries: from :func:`exchange.audit.entry.prepare`, which has checked them.
-        sealed_openings: (entry id, owner of the key, sealed openings), one for each entry.
+        sealed_openings: (entry id, owner of the key, sealed openings), one for each sealing of each entry.
     """
     store.insert_entries(connection, entries, sealed_openings)
 

@@ -4,7 +4,7 @@ A warm proof costs some microseconds and no statement for hashes: full tiles nev
 the hashes between their levels worked out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -72,6 +72,21 @@ class ConsistencyProof:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Several entries, proved to be in the tree of one checkpoint.
+
+    Attributes:
+        checkpoint: the signed note; None: the log is empty.
+        size: of its tree.
+        hashes: for each entry from leaf to root; None for one that is not in that tree yet.
+    """
+
+    checkpoint: str | None = field(repr=False)
+    size: int
+    hashes: tuple[tuple[bytes, ...] | None, ...]
+
+
 class Prover:
     """Makes proofs for one log; keep one per process. Safe between threads."""
 
@@ -123,6 +138,37 @@ class Prover:
             hashes=tuple(hashes),
             checkpoint=note,
         )
+
+    def page(self, connection: Connection, entries: Sequence[tuple[int | None, bytes]]) -> Page:
+        """Prove several entries with one look at the log.
+
+        Args:
+            connection: any transaction; the entries were read in it before.
+            entries: (place in the log, or None while it waits; bytes of the entry).
+
+        Raises:
+            InconsistentLogError: the stored tiles do not lead to the published root.
+        """
+        try:
+            note = log.checkpoint_note(connection, None)
+        except UnknownEntryError:
+            return Page(checkpoint=None, size=0, hashes=(None,) * len(entries))
+        checkpoint = parse_checkpoint(split_note(note)[0])
+        get_hash = _tile_hashes(connection, checkpoint.size, self._cache)
+        proofs: list[tuple[bytes, ...] | None] = []
+        for index, body in entries:
+            if index is None or index >= checkpoint.size:
+                proofs.append(None)
+                continue
+            try:
+                hashes = merkle.inclusion_proof(index, checkpoint.size, get_hash)
+                verify_inclusion(
+                    index=index, size=checkpoint.size, leaf_hash=hash_leaf(body), proof=hashes, root=checkpoint.root
+                )
+            except VerificationError as exc:
+                raise InconsistentLogError(f"the stored tiles do not prove entry {index}: {exc}") from exc
+            proofs.append(tuple(hashes))
+        return Page(checkpoint=note, size=checkpoint.size, hashes=tuple(proofs))
 
     def consistency(self, connection: Connection, *, old_size: int, new_size: int | None = None) -> ConsistencyProof:
         """Prove that nothing was changed or taken out between two checkpoints.
@@ -188,17 +234,20 @@ def _from_tiles(
     size = numbers[1]
     if size > log.size(connection):
         raise UnknownEntryError(f"the log has not {size} entries yet")
+    try:
+        return prove(*numbers, _tile_hashes(connection, size, cache))
+    except MalformedError as exc:
+        raise UnknownEntryError(str(exc)) from exc
 
+
+def _tile_hashes(connection: Connection, size: int, cache: TileCache | None) -> TileHashes:
     def read(level: int, n: int, width: int) -> bytes:
         try:
             return log.tile(connection, level, n, width)
         except UnknownEntryError as exc:
             raise InconsistentLogError(str(exc)) from exc
 
-    try:
-        return prove(*numbers, TileHashes(size, read, cache))
-    except MalformedError as exc:
-        raise UnknownEntryError(str(exc)) from exc
+    return TileHashes(size, read, cache)
 
 
 def _note(connection: Connection, size: int | None, cosigned: Policy | None) -> str:

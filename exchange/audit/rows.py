@@ -112,15 +112,19 @@ class OriginRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryRow:
-    """A line of a person's history; ``seq`` is None while the entry waits, ``opening`` when there is none (any more).
+class FoundEntry:
+    """An entry; ``seq`` is None while it waits in the outbox."""
 
-    ``sealed_by`` owns the key that opens ``opening``: the person, or the operator for someone whom nobody knows.
-    """
+    seq: int | None
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """A line of a person's history; ``seq`` is None while the entry waits, ``opening`` when it has none (any more)."""
 
     entry_id: UUID
     at: datetime
     seq: int | None
     body: bytes = field(repr=False)
-    sealed_by: UUID | None
     opening: bytes | None = field(repr=False)

@@ -1,7 +1,7 @@
 """Every statement on the tables of the audit log, for SQLite and PostgreSQL alike. Columns are always named.
 
 Nothing here decides: callers hold the rules, and the transaction. What only ``verify_db`` asks stands in
-``exchange.audit.check_store``.
+``exchange.audit.check_store``, what people and officers are shown in ``exchange.audit.history_store``.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from exchange.audit.entry import PreparedEntry
-from exchange.audit.rows import CheckpointRow, HeadRow, HistoryRow, LeafRow, NewLeaf, OriginRow, TileRow, WaitingEntry
+from exchange.audit.rows import CheckpointRow, HeadRow, LeafRow, NewLeaf, OriginRow, TileRow, WaitingEntry
 from exchange.audit.tables import (
     audit_checkpoint,
     audit_head,
@@ -34,7 +34,7 @@ _HEAD_ID = 1
 
 _INSERT_OUTBOX = Prepared(insert(audit_outbox), columns=("id", "body", "accepted_at"))
 _INSERT_OPENING = Prepared(insert(audit_opening), columns=("entry_id", "subject_ref", "ct"))
-_INSERT_LINE = Prepared(insert(audit_subject_entry), columns=("subject_ref", "entry_id", "at"))
+_INSERT_LINE = Prepared(insert(audit_subject_entry), columns=("subject_ref", "entry_id", "at", "visible_from"))
 
 
 def insert_entries(
@@ -44,9 +44,15 @@ def insert_entries(
     rows = [{"id": entry.id, "body": entry.body, "accepted_at": entry.accepted_at} for entry in entries]
     openings = [{"entry_id": entry, "subject_ref": owner, "ct": ct} for entry, owner, ct in sealed_openings]
     lines = [
-        {"subject_ref": entry.subject_ref, "entry_id": entry.id, "at": entry.accepted_at}
+        {
+            "subject_ref": sealing.subject_ref,
+            "entry_id": entry.id,
+            "at": entry.accepted_at,
+            "visible_from": sealing.visible_from,
+        }
         for entry in entries
-        if entry.subject_ref is not None
+        for sealing in entry.sealings
+        if sealing.subject_ref is not None
     ]
     for statement, values in ((_INSERT_OUTBOX, rows), (_INSERT_OPENING, openings), (_INSERT_LINE, lines)):
         if len(values) == 1:
@@ -240,40 +246,6 @@ def bodies(connection: Connection, start: int, end: int) -> list[bytes]:
 def last_position(connection: Connection) -> int | None:
     """The position of the newest leaf."""
     return connection.execute(select(func.max(audit_leaf.c.seq))).scalar()
-
-
-def history(
-    connection: Connection, subject_ref: UUID, *, limit: int, before: tuple[datetime, UUID] | None
-) -> list[HistoryRow]:
-    """A person's entries with what opens them, newest first."""
-    line, opening = audit_subject_entry, audit_opening
-    statement = (
-        select(
-            line.c.entry_id,
-            line.c.at,
-            audit_leaf.c.seq,
-            func.coalesce(audit_leaf.c.body, audit_outbox.c.body).label("body"),
-            opening.c.subject_ref.label("sealed_by"),
-            opening.c.ct,
-        )
-        .select_from(
-            line.outerjoin(audit_leaf, audit_leaf.c.id == line.c.entry_id)
-            .outerjoin(audit_outbox, audit_outbox.c.id == line.c.entry_id)
-            .outerjoin(opening, opening.c.entry_id == line.c.entry_id)
-        )
-        .where(line.c.subject_ref == subject_ref)
-        .order_by(line.c.at.desc(), line.c.entry_id.desc())
-        .limit(limit)
-    )
-    if before is not None:
-        at, entry_id = before
-        statement = statement.where(or_(line.c.at < at, and_(line.c.at == at, line.c.entry_id < entry_id)))
-    return [
-        HistoryRow(
-            entry_id=row.entry_id, at=row.at, seq=row.seq, body=row.body, sealed_by=row.sealed_by, opening=row.ct
-        )
-        for row in connection.execute(statement)
-    ]
 
 
 # --- tiles ------------------------------------------------------------------------------------------------------------

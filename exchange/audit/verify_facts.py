@@ -1,8 +1,9 @@
 """Hold the sealed facts of entries, and the rows that they speak of, against the log. Used by ``verify_db``.
 
-Each entry has exactly one sealed opening, which names the entry's exact bytes and whose history it belongs to. From
-there follow: the history line, the digest of the consent event of the same transaction, the digests of the values that
-were written, and how many openings an erasure took away.
+Each entry has as many sealed openings as it says in public, each of another owner. An opening names the entry's exact
+bytes, whose history the entry belongs to, and until when that line is hidden. From there follow: the history lines, the
+digest of the consent event of the same transaction, the digests of the values that were written, and how many openings
+an erasure took away.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,14 +15,14 @@ from uuid import UUID
 from crypto import canonical
 from crypto.errors import CryptoError, MalformedError
 from exchange.audit.check_store import Companions, ConsentEventRow, LineRow, OpeningRow, ValueRow
-from exchange.audit.commitments import check_openings, parse_openings
+from exchange.audit.commitments import Openings, check_openings, parse_openings
 from exchange.audit.entry import Entry, to_millis
 from exchange.audit.report import Report
 from exchange.errors import ExchangeError
 from exchange.events import EventType
 
 Unseal = Callable[[UUID, UUID, bytes], bytes | None]
-"""``unseal(owner_ref, entry_id, ct)``: openings; None: the owner is known and erased; raises when it does not open."""
+"""``unseal(owner_ref, entry_id, ct)``: openings; None: the owner was erased; raises when it does not open."""
 
 _Row = TypeVar("_Row", OpeningRow, LineRow, ConsentEventRow)
 
@@ -37,9 +38,8 @@ class Facts:
     report: Report
     unseal: Unseal
     opened: int = 0
-    without: list[UUID] = field(default_factory=list)
+    without: list[UUID] = field(default_factory=list)  # entries, once for each opening that is missing
     erased: int = 0  # how many openings the entries say were deleted with their owners
-    unreadable: int = 0
     values: dict[tuple[UUID, str], tuple[int, str]] = field(default_factory=dict)
 
     def check(self, entries: Mapping[UUID, Entry], beside: Companions) -> None:
@@ -49,14 +49,13 @@ class Facts:
         events = _by_entry(beside.consent_events())
         for entry in entries.values():
             rows = openings.get(entry.id, [])
-            if not rows:
-                self.without.append(entry.id)
-                if lines.get(entry.id):
-                    self.report.fault(f"audit_opening: entry {entry.id} has none, but stands in a history")
-            elif len(rows) > 1:
-                self.report.fault(f"audit_opening: entry {entry.id} has {len(rows)}, must have one")
-            else:
-                self._check(entry, rows[0], lines.get(entry.id, []), events.get(entry.id, []))
+            if len(rows) > entry.sealings:
+                self.report.fault(f"audit_opening: entry {entry.id} has {len(rows)}, must have {entry.sealings}")
+                continue
+            self.without += [entry.id] * (entry.sealings - len(rows))
+            opened = [one for row in rows if (one := self._open(entry, row)) is not None]
+            if len(opened) == len(rows):
+                self._check(entry, opened, lines.get(entry.id, []), events.get(entry.id, []))
 
     def finish(self, values: Iterable[ValueRow]) -> None:
         """After the last entry.
@@ -67,7 +66,7 @@ class Facts:
         if len(self.without) != self.erased:
             some = ", ".join(str(entry_id) for entry_id in self.without[:5])
             self.report.fault(
-                f"audit_opening: {len(self.without)} entries have no opening, erasures account for {self.erased}"
+                f"audit_opening: {len(self.without)} are missing, erasures account for {self.erased}"
                 + (f"; among them {some}" if some else "")
             )
         for row in values:
@@ -75,36 +74,49 @@ class Facts:
         for subject_ref, attribute in self.values:
             self.report.fault(f"attribute_value: the row of {attribute} of subject {subject_ref} is missing")
         self.report.checked.append(f"{self.opened} sealed openings fit their entries, histories and consent events")
-        if self.unreadable or self.erased:
-            gone = self.unreadable + self.erased
+        if self.erased:
             self.report.not_checked.append(
-                f"the facts of {gone} entries: their owners were erased, and the keys with them"
+                f"the facts behind {self.erased} openings: their owners were erased, and the keys with them"
             )
 
-    def _check(
-        self, entry: Entry, row: OpeningRow, lines: Sequence[LineRow], events: Sequence[ConsentEventRow]
-    ) -> None:
+    def _open(self, entry: Entry, row: OpeningRow) -> Openings | None:
+        """One set of openings, checked; None: it is at fault, which is told."""
         try:
             plaintext = self.unseal(row.owner_ref, entry.id, row.ct)
             if plaintext is None:
-                self.unreadable += 1
-                return
+                # Tolerated, such a row could stand in for one that somebody took away.
+                self.report.fault(f"audit_opening: that of entry {entry.id} must have gone with its erased owner")
+                return None
             openings = parse_openings(plaintext)
             check_openings(entry, openings)
         except (CryptoError, ExchangeError) as exc:
             self.report.fault(f"audit_opening: that of entry {entry.id} (owner {row.owner_ref}): {exc}")
-            return
+            return None
         self.opened += 1
-        expected = [] if openings.subject_ref is None else [(openings.subject_ref, entry.at, None)]
-        if [(line.subject_ref, line.at, line.visible_from) for line in lines] != expected:
+        return openings
+
+    def _check(
+        self,
+        entry: Entry,
+        opened: Sequence[Openings],
+        lines: Sequence[LineRow],
+        events: Sequence[ConsentEventRow],
+    ) -> None:
+        """Check what follows from the openings that an entry still has."""
+        expected = {one.subject_ref: (entry.at, one.visible_from) for one in opened if one.subject_ref is not None}
+        if {line.subject_ref: (line.at, line.visible_from) for line in lines} != expected:
             self.report.fault(f"audit_subject_entry: the history lines of entry {entry.id} are not what was written")
-        facts = openings.values()
-        self._check_consent_event(entry, facts.get(CONSENT_EVENT), events)
+        complete = len(opened) == entry.sealings
+        digest = next((facts[CONSENT_EVENT] for one in opened if CONSENT_EVENT in (facts := one.values())), None)
+        if complete or digest is not None:
+            self._check_consent_event(entry, digest, events)
         try:
-            if entry.type == EventType.SUBJECT_WRITTEN and openings.subject_ref is not None:
-                self._write(openings.subject_ref, facts[VALUES])
-            elif entry.type == EventType.SUBJECT_ERASED:
-                self.erased += int(facts[OPENINGS])
+            for one in opened:
+                facts = one.values()
+                if entry.type == EventType.SUBJECT_WRITTEN and one.subject_ref is not None:
+                    self._write(one.subject_ref, facts[VALUES])
+                elif entry.type == EventType.SUBJECT_ERASED:
+                    self.erased += int(facts[OPENINGS])
         except (KeyError, ValueError, MalformedError):
             self.report.fault(f"entry {entry.id}: its facts are not those of {entry.type}")
 

@@ -17,6 +17,7 @@ NEEDS_NO_KEY = {
     ("POST", "/v1/me/consents/<uuid:consent_id>/withdraw"): "a consent is withdrawn once",
     ("POST", "/v1/me/consents/<uuid:consent_id>/pause"): "a paused consent cannot be paused",
     ("POST", "/v1/me/consents/<uuid:consent_id>/resume"): "a consent in force cannot be resumed",
+    ("POST", "/v1/audit/entries/<uuid:entry_id>/open"): "each call is an opening, and one more entry",
     ("POST", "/v1/me/consents/<uuid:consent_id>/renew"): "the renewed consent is superseded and cannot be renewed",
 }
 SECURITY = {

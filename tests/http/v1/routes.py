@@ -52,11 +52,14 @@ SCOPES = {
     ("POST", "/v1/me/consents/<uuid:consent_id>/renew"): ME,
     ("GET", "/v1/me/disclosures"): ME,
     ("GET", "/v1/me/receipts/<uuid:consent_id>"): ME,
+    ("GET", "/v1/me/audit"): ME,
+    ("POST", "/v1/audit/entries/<uuid:entry_id>/open"): "audit:open",
 }
 RECORD = {
     "subject": {"scheme": "national-id", "id": "VAL-300001-1"},
     "attributes": [{"name": "full_name", "value": "Somebody Else"}],
 }
+OPENING = {"officer": "dpo-3", "role": "auditor", "reason": "a complaint about this entry"}
 SHOWN = {"language": "en", "notice_version": "2026-1"}
 BODIES = {
     ("POST", "/v1/attribute-requests"): asked(),
@@ -64,6 +67,7 @@ BODIES = {
     ("POST", "/v1/subjects/attributes/batch"): {"records": [RECORD]},
     ("POST", "/v1/me/requests/<uuid:request_id>/decision"): SHOWN | {"decision": "allow", "attributes": plain(LINES)},
     ("POST", "/v1/me/consents/<uuid:consent_id>/renew"): SHOWN,
+    ("POST", "/v1/audit/entries/<uuid:entry_id>/open"): OPENING,
 }
 SOME_ID = UUID("019bf2a2-0000-7000-8000-000000000000")
 KEY = "a-key-of-the-tests"

