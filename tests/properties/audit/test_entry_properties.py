@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import example, given
@@ -11,7 +12,7 @@ from exchange.audit.entry import decode_entry, match_entry, prepare
 from exchange.audit.entry_batch import malformed_entries
 from exchange.audit.proof_file import ProofFile, format_proof, parse_proof
 from exchange.audit.tiles import decode_bundle, encode_bundle, index_path, parse_index_path
-from exchange.events import Event, EventType, Outcome
+from exchange.events import Concerned, Event, EventType, Outcome
 from tests.unit.audit.samples import OPERATOR, an_entry
 from tests.unit.audit.test_entry import MUST_FAIL
 
@@ -51,6 +52,48 @@ def test_every_valid_event_makes_an_entry_that_says_the_same(event, now):
     assert openings.values() == event.facts
     assert openings.subject_ref == event.subject_ref
     assert malformed_entries([prepared.body]) == []
+
+
+owners = st.lists(
+    st.builds(
+        Concerned,
+        owner_ref=st.uuids(),
+        facts=st.dictionaries(texts, texts, max_size=12),
+        has_history=st.booleans(),
+    ),
+    max_size=3,
+    unique_by=lambda one: one.owner_ref,
+).map(tuple)
+
+
+@given(events, owners, times, st.none() | times, st.none() | times)
+def test_each_owner_of_an_entry_opens_their_own_facts_and_no_other(event, also, now, until, others_until):
+    subject = event.subject_ref
+    also = tuple(
+        replace(one, visible_from=others_until if one.has_history else None) for one in also if one.owner_ref != subject
+    )
+    event = replace(event, also=also, visible_from=None if subject is None else until)
+    prepared = prepare(event, entry_id=new_id(now), now=now, operator_ref=OPERATOR)
+    entry = decode_entry(prepared.body)
+    assert entry.sealings == len(prepared.sealings) == 1 + len(also)
+    assert len(entry.commitments) == max(8, -(-sum(map(len, [event.facts, *(one.facts for one in also)])) // 8) * 8)
+    assert malformed_entries([prepared.body]) == []
+    seen = []
+    expected = [(subject or OPERATOR, subject, event.facts, event.visible_from)]
+    expected += [
+        (one.owner_ref, one.owner_ref if one.has_history else None, one.facts, one.visible_from) for one in also
+    ]
+    for sealing, (owner, history, facts, hidden) in zip(prepared.sealings, expected, strict=True):
+        openings = parse_openings(sealing.openings)
+        assert canonical.encode(canonical.decode(sealing.openings)) == sealing.openings
+        check_openings(entry, openings)
+        assert sealing.owner_ref == owner
+        assert sealing.subject_ref == openings.subject_ref == history
+        assert openings.values() == facts
+        whole = None if hidden is None else hidden.replace(microsecond=hidden.microsecond // 1000 * 1000)
+        assert openings.visible_from == whole
+        seen += [fact.index for fact in openings.facts]
+    assert len(set(seen)) == len(seen)
 
 
 SOUND = [an_entry().body for _ in range(5)] + [an_entry(request=None, purpose=None, detail={"a": "b"}).body]

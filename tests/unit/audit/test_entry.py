@@ -1,5 +1,6 @@
 import hashlib
 import json
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -87,6 +88,16 @@ def test_an_entry_about_nobody_belongs_to_the_operator():
     assert parse_openings(entry.sealings[0].openings).subject_ref is None
 
 
+def test_a_hidden_line_says_until_when_in_its_openings_and_nowhere_in_the_entry():
+    until = datetime(2026, 4, 1, 12, 0, 0, 789_000, tzinfo=UTC)
+    entry = an_entry(visible_from=until)
+    value = canonical.decode(entry.sealings[0].openings)
+    assert value["visible_from"] == 1775044800789
+    assert canonical.encode(value) == entry.sealings[0].openings
+    assert parse_openings(entry.sealings[0].openings).visible_from == until
+    assert set(json.loads(entry.body)) == set(json.loads(an_entry().body))
+
+
 def test_no_fact_shows_in_the_entry():
     entry = an_entry(facts={"income": "41000"})
     assert b"41000" not in entry.body
@@ -111,6 +122,8 @@ def test_two_entries_of_one_event_share_no_commitment():
         {"purpose": "p" * 129},
         {"purpose": "a b"},
         {"detail": {"Agency": "x"}},
+        {"detail": {"sealings": "2"}},
+        {"subject_ref": None, "visible_from": NOW},
         {"detail": {"agency": ""}},
         {"detail": {"agency": "x" * 513}},
         {"detail": {"agency": "a\nb"}},
@@ -177,6 +190,9 @@ MUST_FAIL = {
     "unordered d": BODY.replace(b'{"a":"1","b":"2"}', b'{"b":"2","a":"1"}'),
     "duplicate in d": BODY.replace(b'{"a":"1","b":"2"}', b'{"a":"1","a":"2"}'),
     "an escape in d that needs none": BODY.replace(b'"a":"1"', b'"a":"\\u0031"'),
+    "one sealing": rewrite(PLAIN, d={"sealings": "1"}),
+    "seventeen sealings": rewrite(PLAIN, d={"sealings": "17"}),
+    "sealings with a zero before": rewrite(PLAIN, d={"sealings": "02"}),
     "too long": rewrite(PLAIN, d={f"d{number}": "x" * 500 for number in range(9)}),
 }
 
@@ -224,6 +240,10 @@ def test_a_fact_does_not_open_the_place_of_another():
         b'{"facts":[{}],"leaf":""}',
         b'{"facts":[],"leaf":"","subject":"x"}',
         b'{"facts":[],"leaf":"","x":"y"}',
+        b'{"facts":[],"leaf":"","visible_from":5}',
+        b'{"facts":[],"leaf":"","subject":"0195587a-0000-7000-8000-0000000000aa","visible_from":"5"}',
+        b'{"facts":[],"leaf":"","subject":"0195587a-0000-7000-8000-0000000000aa","visible_from":true}',
+        b'{"facts":[],"leaf":"","subject":"0195587a-0000-7000-8000-0000000000aa","visible_from":9007199254740991}',
         b'{"facts":[{"i":"0","n":"a","s":"","v":"b"}],"leaf":""}',
         b'{"facts":[{"i":0,"n":"a","s":"","v":1}],"leaf":""}',
         b'{"facts":[{"i":0,"n":"a","s":"","v":"1"},{"i":1,"n":"a","s":"","v":"2"}],"leaf":""}',
