@@ -167,6 +167,16 @@ def test_what_was_damaged_here_is_fetched_again(tree, copy, path):
     assert "1 files were written, all others were here" in report.checked
 
 
+def test_what_was_lost_here_is_not_taken_from_a_liar(tree, copy):
+    """The same checkpoint again, so that nothing but the tiles themselves can tell."""
+    tree.grow(BODIES)
+    mirror(tree, copy)
+    (copy / "tile/0/002.p/188").unlink()
+    tree.flip("tile/0/002.p/188")
+    assert mirror(tree, copy).faults == ["the partial tiles do not lead to the root that the checkpoint states"]
+    assert not (copy / "tile/0/002.p/188").exists()
+
+
 def test_a_fork_is_kept_as_evidence_and_changes_nothing(tree, copy):
     tree.grow(BODIES[:300])
     mirror(tree, copy)

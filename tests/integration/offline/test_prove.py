@@ -72,3 +72,13 @@ def test_damaged_files_prove_nothing(tree, tmp_path, path):
     proved = prove(spoilt, 300)
     assert proved.text is None
     assert not proved.report.ok
+
+
+def test_another_entry_in_the_bundle_proves_nothing(tree, tmp_path):
+    spoilt = TreeOfFiles(tmp_path / "log").grow(list(BODIES))
+    data = (spoilt.folder / "tile/entries/001").read_bytes()
+    assert len(OTHERS[0]) == len(BODIES[300])
+    spoilt.write("tile/entries/001", data.replace(BODIES[300], OTHERS[0]))
+    proved = prove(spoilt, 300)
+    assert proved.text is None
+    assert proved.report.faults == ["entry 300 has another hash than the one in its tile"]

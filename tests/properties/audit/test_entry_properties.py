@@ -9,7 +9,7 @@ from crypto.errors import MalformedError
 from crypto.ids import new_id
 from exchange.audit.commitments import check_openings, parse_openings
 from exchange.audit.entry import decode_entry, match_entry, prepare
-from exchange.audit.entry_batch import malformed_entries
+from exchange.audit.entry_batch import malformed_entries, read_entries
 from exchange.audit.proof_file import ProofFile, format_proof, parse_proof
 from exchange.audit.tiles import decode_bundle, encode_bundle, index_path, parse_index_path
 from exchange.events import Concerned, Event, EventType, Outcome
@@ -115,6 +115,30 @@ def test_many_entries_at_once_are_judged_like_each_alone(which, position, spoilt
     bodies[which] = body[:position] + spoilt + body[position + len(spoilt) :]
     expected = [index for index, one in enumerate(bodies) if not is_entry(one)]
     assert [index for index, _ in malformed_entries(bodies)] == expected
+
+
+def judged_slowly(bundle: bytes, count: int) -> object:
+    try:
+        bodies = decode_bundle(bundle, count)
+    except MalformedError:
+        return None
+    return bodies, [index for index, one in enumerate(bodies) if not is_entry(one)]
+
+
+@given(st.integers(0, 4000), st.integers(0, 3), st.binary(max_size=3), st.integers(-1, 1))
+@example(0, 0, b"x", 0)
+@example(4000, 0, b"x", 0)
+@example(4000, 0, b"", 1)
+def test_a_bundle_is_read_like_entry_by_entry(position, removed, spoilt, more):
+    bundle = encode_bundle(SOUND)
+    bundle = bundle[:position] + spoilt + bundle[position + removed :]
+    count = len(SOUND) + more
+    try:
+        bodies, faults = read_entries(bundle, count)
+    except MalformedError:
+        assert judged_slowly(bundle, count) is None
+    else:
+        assert judged_slowly(bundle, count) == (list(bodies), [index for index, _ in faults])
 
 
 def test_entries_with_a_known_fault_are_found_among_others():
