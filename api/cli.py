@@ -44,6 +44,7 @@ _ROOMS = {
     "keys": ("keys", "Look after keys."),
     "log": ("transparency", "The audit log: verify, prove, copy, follow."),
     "openapi": ("installation", "Print the description of the API (OpenAPI 3.1)."),
+    "openid": ("openid", "How people sign in with a browser."),
     "provider": ("provider", "Answer live queries from a read-only view of an old registry."),
     "sandbox": ("registering", "Help for agencies that try the exchange."),
     "serve": ("serving", "Serve the API, together with the sequencer of the audit log."),

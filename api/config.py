@@ -156,6 +156,12 @@ class Config:
     openid_audience: Annotated[str | None, Setting(str, "our client id at that identity provider")] = None
     openid_subject_claim: Annotated[str, Setting(str, "claim of its ID token that names the person")] = "sub"
     openid_subject_scheme: Annotated[str, Setting(str, "identifier scheme of that claim")] = "national-id"
+    openid_client_key_file: Annotated[
+        Path | None, Setting(Path, "private JWK (ES256) that we authenticate with there: people can sign in by browser")
+    ] = None
+    openid_client_password_file: Annotated[
+        Path | None, Setting(Path, "in place of that key, for a provider that knows secrets only: file with ours")
+    ] = None
     private_networks: Annotated[
         tuple[Network, ...], Setting(_networks, "private networks in which providers may be called, like 10.0.0.0/8")
     ] = ()
@@ -210,6 +216,12 @@ class Config:
         found = []
         if bool(self.openid_issuer) != bool(self.openid_audience):
             found.append("CDX_OPENID_ISSUER and CDX_OPENID_AUDIENCE belong together")
+        if (self.openid_client_key_file or self.openid_client_password_file) and not self.openid_issuer:
+            found.append(
+                "CDX_OPENID_CLIENT_KEY_FILE and CDX_OPENID_CLIENT_PASSWORD_FILE are of use with CDX_OPENID_ISSUER only"
+            )
+        if self.openid_client_key_file and self.openid_client_password_file:
+            found.append("set CDX_OPENID_CLIENT_KEY_FILE or CDX_OPENID_CLIENT_PASSWORD_FILE, not both")
         files = (self.web_keyset_file, self.web_root_key_file, self.log_keyset_file, self.log_root_key_file)
         if self.unsafe_local_keys_dir and any(files):
             found.append("CDX_UNSAFE_LOCAL_KEYS_DIR takes the place of the four key files: set one or the other")
@@ -264,6 +276,11 @@ class Config:
         if unnamed and self.environment is not Environment.DEVELOPMENT:
             found.append(f"receipts do not say who the {' and the '.join(unnamed)} is: set CDX_OPERATOR_NAME and so on")
         return found
+
+    @property
+    def signs_in_browsers(self) -> bool:
+        """Whether this exchange is a relying party of the OpenID provider itself, for people who come by browser."""
+        return bool(self.openid_issuer and (self.openid_client_key_file or self.openid_client_password_file))
 
     @property
     def teaches(self) -> bool:

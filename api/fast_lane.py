@@ -80,7 +80,7 @@ class FastLane:
         try:
             caller = self._caller(environ, now)
             key = idempotency_key([environ["HTTP_IDEMPOTENCY_KEY"]])
-            asked = _asked(body)
+            asked = _asked(body, caller)
         except (KeyError, RefusedError, ProblemError, MalformedError, NotTakenError):
             return None  # nothing has happened yet: the framework looks again, and tells what is wrong
         try:
@@ -131,8 +131,8 @@ def _is_plain(environ: "WSGIEnvironment", limit: int) -> bool:
     )
 
 
-def _asked(body: bytes) -> AttributeRequest:
-    return request_of(_read_body(load_json(body, max_bytes=max(len(body), 1), max_depth=MAX_DEPTH)))
+def _asked(body: bytes, caller: Caller) -> AttributeRequest:
+    return request_of(_read_body(load_json(body, max_bytes=max(len(body), 1), max_depth=MAX_DEPTH)), caller)
 
 
 def _answer(

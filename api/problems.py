@@ -52,12 +52,18 @@ class ProblemError(Exception):
     """Raised by HTTP code that knows its problem. ``detail`` holds no personal value."""
 
     def __init__(
-        self, problem: Problem, detail: str | None = None, *, headers: Mapping[str, str] | None = None
+        self,
+        problem: Problem,
+        detail: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: list[dict[str, str]] | None = None,
     ) -> None:
         super().__init__(detail or problem.title)
         self.problem = problem
         self.detail = detail
         self.headers = headers
+        self.errors = errors
 
 
 def _ours(slug: str, status: int = 500) -> Problem:
@@ -284,7 +290,7 @@ def _on_http_error(error: HTTPException) -> Response | HTTPException:
 
 def _on_error(error: Exception) -> Response:
     if isinstance(error, ProblemError):
-        return respond(error.problem, detail=error.detail, headers=error.headers)
+        return respond(error.problem, detail=error.detail, errors=error.errors, headers=error.headers)
     if isinstance(error, ValidationError):
         return respond(INVALID, errors=member_errors({"json": error.messages}))
     problem = ERRORS.get(type(error), INTERNAL)

@@ -39,6 +39,7 @@ __all__ = [
     "admit",
     "admit_citizen",
     "client_for_authentication",
+    "find_session",
     "issue",
     "issue_token",
     "purge",
@@ -230,6 +231,16 @@ def admit_citizen(exchange: "Exchange", citizen: Citizen, now: datetime) -> None
     if not taken:
         record_replayed_proof(exchange, citizen, org=SUBJECT, now=now)
         raise ReplayedError("the DPoP proof was used before")
+
+
+def find_session(exchange: "Exchange", jti: str, now: datetime) -> Citizen | None:
+    """The person whose session in the browser this is, while it lives."""
+    digest = token_digest(jti)
+    with exchange.database.read() as connection:
+        row = store.select_live_citizen_token(connection, digest, now)
+    if row is None or row.jkt != SESSION:
+        return None
+    return Citizen(subject_ref=row.subject_ref, token_digest=digest, jkt=SESSION)
 
 
 def record_replayed_proof(exchange: "Exchange", caller: Caller | Citizen, *, org: str, now: datetime) -> None:

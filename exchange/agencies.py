@@ -170,11 +170,12 @@ def register_client(  # the order of every use case: the exchange first, the tim
         "client": client_id,
         "agency": agency,
         "scopes": scope_text,
-        "keys": " ".join(signing[:8]),
         # All keys, the one included that every answer goes to: `cdx log verify-db` compares.
         "jwks": hashlib.sha256(stored_keys.encode()).hexdigest(),
         "registration": hashlib.sha256(stored_registration.encode()).hexdigest(),
     }
+    if signing:  # with a jwks_uri there are none yet
+        detail["keys"] = " ".join(signing[:8])
     _register(exchange, client_table, row, EventType.CLIENT_REGISTERED, org=agency, detail=detail, now=now)
 
 

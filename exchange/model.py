@@ -125,6 +125,7 @@ class Caller:
     scopes: frozenset[str]
     proof_digest: bytes  # single-use digest of the DPoP proof's jti
     proof_expires_at: datetime
+    stands_for_person: bool = False  # the token is for one person's permission, whom it names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from crypto.jose import EncryptionPrivateKey, SigningKey
 from exchange import agencies
 from exchange.agreement_model import Agreement
 from exchange.agreements import list_agreements
+from exchange.client_registration import CLIENT_CREDENTIALS, GRANT_TYPES, ClientRegistration
 from exchange.model import VALUE_FORM, Status
 
 MAX_KEY_FILE: Final = 65_536
@@ -75,13 +76,39 @@ def client_group() -> None:
 @click.option("--agency", required=True, metavar="CODE", help="Whose client it is.")
 @click.option("--jwks", required=True, metavar="FILE", help="Its public keys (JWK set): for signing, and for answers.")
 @click.option("--scope", "scopes", multiple=True, required=True, help="What it may be granted; can be repeated.")
-def client_register(client_id: str, agency: str, jwks: str, scopes: tuple[str, ...]) -> None:
+@click.option("--jwks-uri", metavar="URL", help="Where its signature keys stand; FILE then holds the one for answers.")
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    metavar="URL",
+    help="Where people who decide in a browser are sent back to; can be repeated.",
+)
+@click.option(
+    "--grant",
+    "grants",
+    multiple=True,
+    default=[CLIENT_CREDENTIALS],
+    show_default=True,
+    type=click.Choice(GRANT_TYPES),
+    help="What it may ask tokens with; can be repeated.",
+)
+def client_register(
+    client_id: str,
+    agency: str,
+    jwks: str,
+    scopes: tuple[str, ...],
+    jwks_uri: str | None,
+    redirect_uris: tuple[str, ...],
+    grants: tuple[str, ...],
+) -> None:
     """Register the client CLIENT_ID of an agency by its public keys."""
     document = load_json(read_text(jwks), max_bytes=MAX_KEY_FILE)
     if not isinstance(document, dict):
         raise click.ClickException(f"{jwks} is not a JWK set")
+    registration = ClientRegistration(grant_types=grants, redirect_uris=redirect_uris, jwks_uri=jwks_uri)
     with opened() as services:
-        agencies.register_client(services.exchange, client_id, agency, document, scopes, services.clock())
+        agencies.register_client(services.exchange, client_id, agency, document, scopes, services.clock(), registration)
     out.print(f"{client_id} is registered for {agency}: {' '.join(scopes)}")
 
 

@@ -17,6 +17,7 @@ from api.commands.context import err, keep_files_private, load_config, out
 from api.commands.web_process import arguments
 from api.config import Config
 from api.errors import ConfigError
+from api.portal import create_portal_app
 from api.process_settings import read_settings, settings_of, told
 from api.telemetry import configure_logging
 from api.wiring import LogServices, open_log, open_services, refuse_old_database
@@ -166,6 +167,7 @@ def require_parts(config: Config, *, web_only: bool) -> None:
     services = open_services(config, "web")
     try:
         refuse_old_database(config, services.exchange.database)
+        create_portal_app(services)
     finally:
         services.close()
     if web_only:

@@ -1,14 +1,14 @@
 """OAuth 2.0 at the FAPI 2.0 level: the authorization server, and the resource side for views.
 
 Reading order: ``dpop`` and ``client_assertion`` (checks, pure), ``access_tokens``, ``id_token``, ``server`` with its
-grants, ``token_endpoint``, ``metadata``; ``protect`` is what views call. One profile only, the safe one.
+grants, ``token_endpoint``, ``par``, ``metadata``; ``protect`` is what views call. One profile only, the safe one.
 """
 
 from typing import TYPE_CHECKING
 
 from flask import Blueprint
 
-from api.oauth import metadata, token_endpoint
+from api.oauth import metadata, par, token_endpoint
 from api.oauth.access_denied import access_refused, replayed
 from api.oauth.server import TokenServer
 from api.oauth.state import EXTENSION, make_state
@@ -26,6 +26,7 @@ def create_oauth_blueprint(services: "Services") -> Blueprint:
     blueprint = Blueprint("oauth", __name__)
     blueprint.record_once(lambda setup: setup.app.extensions.update({EXTENSION: state}))
     blueprint.add_url_rule(token_endpoint.PATH, "token", token_endpoint.token, methods=["POST"])
+    blueprint.add_url_rule(par.PATH, "par", par.push, methods=["POST"])
     for path, view in (
         (metadata.AUTHORIZATION_SERVER_PATH, metadata.authorization_server),
         (metadata.PROTECTED_RESOURCE_PATH, metadata.protected_resource),

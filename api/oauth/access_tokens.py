@@ -7,12 +7,15 @@ kept in memory for its lifetime, liveness never is.
     claims  {"iss","aud","sub","client_id","scope","iat","exp","jti","cnf":{"jkt"}}
             of a client: sub = client_id
             of a person: sub = subject reference, client_id = our id at the OpenID provider
+            of a client, for a person's permission: sub = the person's pseudonym at the client's agency, and
+            "authorization_details" (RFC 9396 §9.1): what was allowed, with the consent's id
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from api.oauth.cache import RecentlyUsed
@@ -40,6 +43,7 @@ class VerifiedToken:
     scopes: frozenset[str]
     client_id: str | None
     subject_ref: UUID | None
+    stands_for_person: bool  # a client's token for one person's permission
     expires_at: float  # seconds since the Unix epoch
 
 
@@ -57,17 +61,22 @@ class AccessTokens:
         self, client_id: str, scopes: Sequence[str], *, jkt: str, lifetime: int, now: datetime
     ) -> tuple[str, NewToken]:
         """Make a token for a client; also what must be stored before it is handed out."""
-        new = _new_token(jkt, scopes, lifetime, now, client_id=client_id)
+        new = new_token(jkt, scopes, lifetime, now, client_id=client_id)
         return self._sign(new, sub=client_id, client_id=client_id), new
 
     def for_subject(
         self, subject_ref: UUID, *, client_id: str, jkt: str, lifetime: int, now: datetime
     ) -> tuple[str, NewToken]:
         """Make a person's own token, as :meth:`for_client` does; ``client_id`` is ours at the OpenID provider."""
-        new = _new_token(jkt, (Scope.ME.value,), lifetime, now, subject_ref=subject_ref)
+        new = new_token(jkt, (Scope.ME.value,), lifetime, now, subject_ref=subject_ref)
         return self._sign(new, sub=str(subject_ref), client_id=client_id), new
 
-    def _sign(self, new: NewToken, *, sub: str, client_id: str) -> str:
+    def for_permission(self, new: NewToken, *, pseudonym: str, details: Sequence[Mapping[str, Any]]) -> str:
+        """Make the token of a person's permission whose row was stored."""
+        assert new.client_id is not None  # only clients redeem
+        return self._sign(new, sub=pseudonym, client_id=new.client_id, authorization_details=list(details))
+
+    def _sign(self, new: NewToken, *, sub: str, client_id: str, **more: Any) -> str:
         claims = {
             "iss": self._issuer,
             "aud": self._resource,
@@ -78,7 +87,7 @@ class AccessTokens:
             "exp": int(new.expires_at.timestamp()),
             "jti": new.jti,
             "cnf": {"jkt": new.jkt},
-        }
+        } | more
         return sign_jws(claims, key=self._signer, typ=TYPE)
 
     def verify(self, token: str, now: datetime) -> VerifiedToken:
@@ -117,7 +126,7 @@ class AccessTokens:
         subject_ref = None
         if Scope.ME in scopes:
             client_id, subject_ref = None, _reference(sub)
-        elif sub != client_id:
+        elif "authorization_details" not in claims and sub != client_id:
             raise AccessTokenError("sub of a client's token is its client_id")
         return VerifiedToken(
             digest=token_digest(text_claim(claims, "jti", error=AccessTokenError)),
@@ -126,11 +135,12 @@ class AccessTokens:
             scopes=scopes,
             client_id=client_id,
             subject_ref=subject_ref,
+            stands_for_person="authorization_details" in claims,
             expires_at=time_claim(claims, "exp", error=AccessTokenError),
         )
 
 
-def _new_token(
+def new_token(
     jkt: str,
     scopes: Sequence[str],
     lifetime: int,
@@ -139,6 +149,7 @@ def _new_token(
     client_id: str | None = None,
     subject_ref: UUID | None = None,
 ) -> NewToken:
+    """What must be stored of a token before it is handed out."""
     # Whole seconds, so that the row and the claim name the same moment.
     issued_at = now.replace(microsecond=0)
     return NewToken(

@@ -1,8 +1,9 @@
-"""The parts of Authlib that this package stands on, imported in one place because Authlib has no types.
+"""The parts of Authlib that the API and the portal stand on, imported in one place because Authlib has no types.
 
 Dispatch, grant validation, the registry of authentication methods and the shape of errors. Never ``authlib.jose``.
 """
 
+from authlib.common.urls import add_params_to_uri  # type: ignore[import-untyped]  # has no types
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request  # type: ignore[import-untyped]  # has no types
 from authlib.oauth2.rfc6749 import (  # type: ignore[import-untyped]  # has no types
     BaseGrant,
@@ -13,7 +14,13 @@ from authlib.oauth2.rfc6749 import (  # type: ignore[import-untyped]  # has no t
     InvalidRequestError,
     InvalidScopeError,
     TokenEndpointMixin,
+    UnauthorizedClientError,
     UnsupportedGrantTypeError,
+    UnsupportedResponseTypeError,
+)
+from authlib.oauth2.rfc6749.parameters import (  # type: ignore[import-untyped]  # has no types
+    prepare_grant_uri,
+    prepare_token_request,
 )
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload  # type: ignore[import-untyped]  # has no types
 
@@ -30,5 +37,10 @@ __all__ = [
     "OAuth2Error",
     "OAuth2Request",
     "TokenEndpointMixin",
+    "UnauthorizedClientError",
     "UnsupportedGrantTypeError",
+    "UnsupportedResponseTypeError",
+    "add_params_to_uri",
+    "prepare_grant_uri",
+    "prepare_token_request",
 ]

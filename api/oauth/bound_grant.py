@@ -1,4 +1,4 @@
-"""What both grants share: a DPoP proof comes first, and the token is bound to its key, stored, then handed out."""
+"""What all grants share: a DPoP proof comes first, and the token is bound to its key, stored, then handed out."""
 
 from typing import Any
 
@@ -8,6 +8,17 @@ from api.oauth.errors import InvalidDPoPProofError, InvalidTargetError, MissingP
 from api.oauth.request import TokenRequest
 from api.oauth.state import TOKEN_LIFETIME_SECONDS, oauth_state
 from exchange.access import NewToken
+
+
+def require_resource(request: TokenRequest) -> None:
+    """RFC 8707: there is one resource; whoever names it must mean it.
+
+    Raises:
+        OAuth2Error: another resource is named.
+    """
+    resource = oauth_state().services.config.public_url
+    if request.parameters.get("resource", resource) != resource:
+        raise InvalidTargetError(f"The only resource here is {resource}")
 
 
 class BoundGrant:
@@ -35,14 +46,8 @@ class BoundGrant:
         return proof
 
     def require_resource(self) -> None:
-        """RFC 8707: there is one resource; whoever names it must mean it.
-
-        Raises:
-            OAuth2Error: another resource is named.
-        """
-        resource = oauth_state().services.config.public_url
-        if self.request.parameters.get("resource", resource) != resource:
-            raise InvalidTargetError(f"The only resource here is {resource}")
+        """As :func:`require_resource`."""
+        require_resource(self.request)
 
     def make_token(self, proof: Proof) -> tuple[str, NewToken]:
         """Make the token that this grant gives."""

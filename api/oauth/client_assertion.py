@@ -4,18 +4,17 @@ Authlib's own check takes RS256, an array as ``aud`` and any lifetime, and refus
 place.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from api.oauth.claims import require_past, require_unexpired, text_claim
 from api.oauth.errors import ClientAssertionError
 from crypto.canonical import load_json
 from crypto.encoding import b64u_decode
-from crypto.errors import CryptoError, MalformedError, UnknownKeyError
-from crypto.jose import PublicKey, load_jwk_set, verify_jws
+from crypto.errors import CryptoError
+from crypto.jose import PublicKey, verify_jws
 from crypto.jwk import ALGORITHM_NAMES
 from exchange.access import ClientRecord, SingleUse, single_use_digest
 
@@ -24,8 +23,6 @@ ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
 MAX_LIFETIME_SECONDS = 300
 MAX_ASSERTION_BYTES = 8192
 ASSERTION = "client-assertion"
-_MAX_JWKS_BYTES = 65_536
-_JWKS_KEPT = 1024
 NOBODY = (
     "no registered key of a client in force verifies the client assertion "
     f"(algorithms: {', '.join(ALGORITHMS)}; several keys are told apart by kid)"
@@ -33,6 +30,10 @@ NOBODY = (
 _CLOCK_MARGIN = timedelta(seconds=60)
 # A token of another kind, signed with the same key, must not pass for an assertion (RFC 8725 §3.11).
 _TYPES = frozenset({"", "jwt", "client-authentication+jwt"})
+
+
+FindKeys = Callable[[str, str | None], Sequence[PublicKey]]
+"""``find(algorithm, kid)``: the keys of a client that may have signed; for an unknown client none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +63,14 @@ def unverified_client_id(assertion: str) -> str:
 
 
 def verify_assertion(
-    assertion: str, *, client: ClientRecord | None, nobody: PublicKey, issuer: str, now: datetime
+    assertion: str, *, client: ClientRecord | None, find: FindKeys, nobody: PublicKey, issuer: str, now: datetime
 ) -> Assertion:
     """Check an assertion.
 
     Args:
         assertion: the compact JWS.
         client: the client that it claims to come from; None when there is none in force.
+        find: finds the client's keys by algorithm and kid.
         nobody: a key that is checked against for an unknown client, so that both take the same time.
         issuer: our issuer identifier, the only audience that is accepted.
         now: the time of the request.
@@ -79,7 +81,7 @@ def verify_assertion(
     try:
         verified = verify_jws(
             assertion,
-            key=lambda header: _client_key(header, client, nobody),
+            key=lambda header: _client_key(header, find, nobody),
             typ=None,
             max_bytes=MAX_ASSERTION_BYTES,
         )
@@ -110,18 +112,10 @@ def verify_assertion(
     return Assertion(client=client, use=use)
 
 
-def _client_key(header: Mapping[str, Any], client: ClientRecord | None, nobody: PublicKey) -> PublicKey:
-    keys = () if client is None else _load_keys(client.jwks)
+def _client_key(header: Mapping[str, Any], find: FindKeys, nobody: PublicKey) -> PublicKey:
     kid, algorithm = header.get("kid"), ALGORITHM_NAMES.get(header["alg"])
+    if algorithm is None or not isinstance(kid, str | None):
+        return nobody
     # CR-10: where keys share a kid, or none is named, the algorithm decides.
-    fitting = [key for key in keys if key.algorithm == algorithm and kid in (None, key.kid)]
+    fitting = find(algorithm, kid)
     return fitting[0] if len(fitting) == 1 else nobody
-
-
-@lru_cache(maxsize=_JWKS_KEPT)
-def _load_keys(jwks: str) -> tuple[PublicKey, ...]:
-    """The signature keys of a registered set; it changes only when somebody registers another."""
-    try:
-        return load_jwk_set(load_json(jwks, max_bytes=_MAX_JWKS_BYTES), use="sig")
-    except MalformedError as exc:
-        raise UnknownKeyError(f"the registered key set cannot be used: {exc}") from None

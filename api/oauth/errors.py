@@ -70,6 +70,18 @@ class InvalidTargetError(OAuth2Error):  # type: ignore[misc]  # Authlib has no t
     error = "invalid_target"
 
 
+class InvalidAuthorizationDetailsError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """``invalid_authorization_details`` (RFC 9396 §5)."""
+
+    error = "invalid_authorization_details"
+
+
+class RequestNotSupportedError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """``request_not_supported`` (OIDC Core §3.1.2.6)."""
+
+    error = "request_not_supported"
+
+
 class TemporarilyUnavailableError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """``temporarily_unavailable``: not the caller's fault."""
 

@@ -1,7 +1,8 @@
 """ID tokens of the configured OpenID provider (OIDC Core §3.1.3.7), as they start a citizen's own session here.
 
-Besides the rules of the standard: the token is at most five minutes old, good once, and its ``nonce`` is the thumbprint
-of the DPoP key that is presented with it. So it is worth nothing to anyone who holds another key.
+Besides the rules of the standard: the token is at most five minutes old, good once, and its ``nonce`` ties it to one
+key or browser. On a person's own device that is the thumbprint of the DPoP key that comes with it, so that it is worth
+nothing to anyone who holds another key; in the browser it is made of the cookie of this sign-in.
 """
 
 from collections.abc import Mapping
@@ -11,9 +12,10 @@ from typing import Any
 
 import jwt
 
-from api.oauth.claims import require_past, require_recent, require_unexpired, text_claim
+from api.oauth.claims import require_past, require_recent, require_unexpired, text_claim, time_claim
 from api.oauth.errors import SignInError
-from api.oauth.openid_provider import OpenIDProvider, ProviderKey
+from api.oauth.openid_provider import OpenIDProvider
+from api.oauth.remote_keys import RemoteKey
 from crypto.canonical import load_json
 from crypto.encoding import b64u_decode
 from crypto.errors import CryptoError
@@ -52,18 +54,23 @@ class SignInSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
-    """An ID token that holds: the identifier that it vouches for, and what to insert so that it holds only once."""
+    """An ID token that holds: the identifier that it vouches for, and what to insert so that it holds only once.
+
+    ``acr`` and ``auth_time`` are as the provider says, for whoever asked for them; None: it does not say.
+    """
 
     scheme: str
     identifier: str
     use: SingleUse
+    acr: str | None
+    auth_time: float | None
 
     def __repr__(self) -> str:
         return f"SignIn(scheme={self.scheme!r}, <redacted>)"
 
 
 def verify_id_token(
-    token: str, *, provider: OpenIDProvider, settings: SignInSettings, jkt: str, now: datetime
+    token: str, *, provider: OpenIDProvider, settings: SignInSettings, nonce: str, now: datetime
 ) -> SignIn:
     """Check an ID token.
 
@@ -71,7 +78,7 @@ def verify_id_token(
         token: the compact JWS.
         provider: finds the provider's keys.
         settings: issuer, audience, algorithms, and the claim that names the person.
-        jkt: thumbprint of the DPoP key that came along.
+        nonce: what ties the token to this sign-in: thumbprint of the DPoP key that came along, or of the browser's.
         now: the time of the request.
 
     Raises:
@@ -87,7 +94,7 @@ def verify_id_token(
     if not isinstance(claims, dict):
         raise SignInError("the ID token is not a signed JWT")
     # The claims first, though nobody vouches for them yet: only a token that could hold makes us fetch keys.
-    issued = _check_claims(claims, settings, jkt=jkt, now=now)
+    issued = _check_claims(claims, settings, nonce=nonce, now=now)
     _check_signature(token, header, provider, settings, now)
     # The digest is of what is signed: an ES256 signature has a second form that verifies too.
     use = SingleUse(
@@ -95,10 +102,16 @@ def verify_id_token(
         digest=single_use_digest(ID_TOKEN, settings.issuer, signed),
         expires_at=datetime.fromtimestamp(issued + MAX_AGE_SECONDS, tz=UTC) + _CLOCK_MARGIN,
     )
-    return SignIn(scheme=settings.scheme, identifier=text_claim(claims, settings.claim, error=SignInError), use=use)
+    return SignIn(
+        scheme=settings.scheme,
+        identifier=text_claim(claims, settings.claim, error=SignInError),
+        use=use,
+        acr=text_claim(claims, "acr", error=SignInError) if "acr" in claims else None,
+        auth_time=time_claim(claims, "auth_time", error=SignInError) if "auth_time" in claims else None,
+    )
 
 
-def _check_claims(claims: Mapping[str, Any], settings: SignInSettings, *, jkt: str, now: datetime) -> float:
+def _check_claims(claims: Mapping[str, Any], settings: SignInSettings, *, nonce: str, now: datetime) -> float:
     if claims.get("iss") != settings.issuer:
         raise SignInError(f"iss of the ID token must be {settings.issuer}")
     audience = claims.get("aud")
@@ -113,8 +126,8 @@ def _check_claims(claims: Mapping[str, Any], settings: SignInSettings, *, jkt: s
     issued = require_recent(claims, "iat", now, max_age=MAX_AGE_SECONDS, error=SignInError)
     if "nbf" in claims:
         require_past(claims, "nbf", now, error=SignInError)
-    if claims.get("nonce") != jkt:
-        raise SignInError(f"nonce of the ID token must be the thumbprint of the DPoP key, {jkt}")
+    if claims.get("nonce") != nonce:
+        raise SignInError(f"nonce of the ID token must be {nonce}: of a person's own device, its key's thumbprint")
     return issued
 
 
@@ -135,7 +148,7 @@ def _check_signature(
     raise SignInError("no key of the OpenID provider verifies the ID token")
 
 
-def _verifies(token: str, algorithm: str, key: ProviderKey) -> bool:
+def _verifies(token: str, algorithm: str, key: RemoteKey) -> bool:
     try:
         if algorithm == "RS256":
             _RS256.decode_complete(token, jwt.PyJWK(key.jwk, algorithm="RS256"), algorithms=["RS256"])

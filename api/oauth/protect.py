@@ -43,6 +43,7 @@ def caller_of(token: VerifiedToken, proof: Proof) -> Caller:
         scopes=token.scopes,
         proof_digest=proof.use.digest,
         proof_expires_at=proof.use.expires_at,
+        stands_for_person=token.stands_for_person,
     )
 
 

@@ -21,5 +21,9 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no typ
         return method == METHOD
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """A client acts for its agency only."""
-        return grant_type == "client_credentials"
+        """Those that it is registered for."""
+        return grant_type in self.record.registration.grant_types
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        """Character by character (RFC 9700 §2.1): no prefix, no pattern, no normalisation."""
+        return redirect_uri in self.record.registration.redirect_uris

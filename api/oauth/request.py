@@ -1,4 +1,6 @@
-"""The token request as Authlib sees it: a form that was checked, the proof, and what the checks find out on the way.
+"""A client's request as Authlib sees it: a form that was checked, the proof, and what the checks find out on the way.
+
+Of the token endpoint and of the endpoint for pushed requests, which authenticate and read alike.
 
 Authlib's Flask request reads query and body alike and takes the first of repeated parameters (RFC 6749 §3.2 forbids
 both), and it asks the address for https, which tells nothing behind a proxy; the configuration is checked at start.
@@ -22,7 +24,7 @@ _SECRETS = ("client_secret", "password")
 
 
 class TokenRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
-    """One request to the token endpoint."""
+    """One request of a client."""
 
     def __init__(
         self, form: Mapping[str, str], *, proofs: Sequence[str], has_authorization: bool, url: str, now: datetime
@@ -43,7 +45,7 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
 
 
 def read_token_request(request: Request, *, url: str, now: datetime) -> TokenRequest:
-    """Check the outer form of a token request.
+    """Check the outer form of a client's request.
 
     Raises:
         InvalidRequestError: not one plain form in the body.

@@ -1,4 +1,4 @@
-"""Fetching a small JSON document that an OpenID provider publishes.
+"""Fetching a small JSON document that an OpenID provider or a client publishes, and asking a token endpoint.
 
 Which addresses may be called is one rule of the house (decision 24, ``exchange.providers.addresses``). Besides that: no
 redirects, no proxies of the environment, no compression, and a bound on size and time.
@@ -6,6 +6,7 @@ redirects, no proxies of the environment, no compression, and a bound on size an
 
 import ssl
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -31,9 +32,30 @@ def fetch_json(url: str, *, addresses: AddressPolicy, tls: ssl.SSLContext) -> An
     Raises:
         FetchError: the address is not allowed, or there is no such document.
     """
+    return _fetch(url, "GET", None, {}, addresses, tls)
+
+
+def post_form(url: str, body: str, *, headers: Mapping[str, str], addresses: AddressPolicy, tls: ssl.SSLContext) -> Any:
+    """The parsed answer to a form.
+
+    Raises:
+        FetchError: the address is not allowed, or the answer is not a good one.
+    """
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    return _fetch(url, "POST", body.encode("ascii"), {**form, **headers}, addresses, tls)
+
+
+def _fetch(
+    url: str,
+    method: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    addresses: AddressPolicy,
+    tls: ssl.SSLContext,
+) -> Any:
     try:
         target = addresses.targets(url)[0]
-        return load_json(_read(target, tls), max_bytes=MAX_BYTES, allow_float=True)
+        return load_json(_read(target, tls, method, body, headers), max_bytes=MAX_BYTES, allow_float=True)
     except ProviderUnavailableError:
         raise FetchError(f"{url} is not https and public, and its network is not on the allow-list") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
@@ -42,14 +64,15 @@ def fetch_json(url: str, *, addresses: AddressPolicy, tls: ssl.SSLContext) -> An
         raise FetchError(f"{url} did not answer with JSON") from None
 
 
-def _read(target: Target, tls: ssl.SSLContext) -> bytes:
+def _read(target: Target, tls: ssl.SSLContext, method: str, content: bytes | None, headers: Mapping[str, str]) -> bytes:
     deadline = time.monotonic() + DEADLINE_SECONDS
     transport = httpx.HTTPTransport(verify=tls, trust_env=False)
     with httpx.Client(transport=transport, timeout=STEP_SECONDS, trust_env=False) as client:
         request = client.build_request(
-            "GET",
+            method,
             target.url,
-            headers={**_HEADERS, "Host": target.host_header},
+            content=content,
+            headers={**_HEADERS, **headers, "Host": target.host_header},
             # The certificate must be that of the name, though the checked address is what is connected to.
             extensions={"sni_hostname": target.host},
         )

@@ -14,15 +14,17 @@ from api.oauth.authlib_parts import (
     InvalidGrantError,
     InvalidRequestError,
 )
-from api.oauth.client_assertion import ASSERTION, NOBODY, TYPE, Assertion, unverified_client_id, verify_assertion
+from api.oauth.client_assertion import NOBODY, TYPE, Assertion, unverified_client_id, verify_assertion
 from api.oauth.client_grant import ClientGrant
-from api.oauth.errors import ClientAssertionError, InvalidDPoPProofError
+from api.oauth.errors import ClientAssertionError
+from api.oauth.permission_grants import CodeGrant, RefreshGrant
 from api.oauth.registered_client import METHOD, RegisteredClient
+from api.oauth.replays import refused_replay
 from api.oauth.request import TokenRequest
 from api.oauth.sign_in_grant import SignInGrant
 from api.oauth.state import oauth_state
 from exchange import access, refusals
-from exchange.access import PROOF, SUBJECT, ClientRecord
+from exchange.access import SUBJECT, ClientRecord
 from exchange.errors import AccessRefusedError
 
 
@@ -33,6 +35,8 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         super().__init__()
         self.register_client_auth_method(METHOD, _authenticate)
         self.register_grant(ClientGrant)
+        self.register_grant(CodeGrant)
+        self.register_grant(RefreshGrant)
         self.register_grant(SignInGrant)
 
     def query_client(self, client_id: str) -> RegisteredClient | None:
@@ -63,13 +67,8 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
             replayed = access.issue(state.services.exchange, request.new_token, uses=uses, org=org, now=request.now)
         except AccessRefusedError:
             raise InvalidGrantError(SignInGrant.NO_MATCH) from None
-        if replayed is None:
-            return
-        if replayed.kind == PROOF:
-            raise InvalidDPoPProofError("The DPoP proof was used before.")
-        if replayed.kind == ASSERTION:
-            raise InvalidClientError("The client assertion was used before.")
-        raise InvalidGrantError("The ID token was used before.")
+        if replayed is not None:
+            raise refused_replay(replayed)
 
     def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
         """The request was checked and shaped before it came here."""
@@ -107,10 +106,11 @@ def _checked(query_client: Any, assertion: str, client_id: str | None, request: 
     state = oauth_state()
     claimed = unverified_client_id(assertion)
     client = query_client(claimed)
-    suspended = _suspended(claimed) if client is None else None
+    record = _suspended(claimed) if client is None else client.record
     checked = verify_assertion(
         assertion,
-        client=suspended if client is None else client.record,
+        client=record,
+        find=lambda algorithm, kid: state.client_keys.find(record, algorithm, kid, request.now),
         nobody=state.nobody,
         issuer=state.services.exchange.issuer,
         now=request.now,

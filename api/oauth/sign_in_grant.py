@@ -58,7 +58,7 @@ class SignInGrant(BoundGrant, BaseGrant, TokenEndpointMixin):  # type: ignore[mi
                 form["assertion"],
                 provider=state.provider,
                 settings=state.sign_in,
-                jkt=proof.jkt,
+                nonce=proof.jkt,
                 now=self.request.now,
             )
         except SignInError as exc:
@@ -66,7 +66,7 @@ class SignInGrant(BoundGrant, BaseGrant, TokenEndpointMixin):  # type: ignore[mi
         except SignInUnavailableError as exc:
             raise TemporarilyUnavailableError(exc.text(teaching=state.teaching)) from None
         self.request.sign_in = sign_in
-        subject_ref = _find(sign_in, self.request.now)
+        subject_ref = find_person(sign_in, self.request.now)
         if subject_ref is None:
             raise InvalidGrantError(self.NO_MATCH)
         self._subject_ref = subject_ref
@@ -84,7 +84,7 @@ class SignInGrant(BoundGrant, BaseGrant, TokenEndpointMixin):  # type: ignore[mi
         )
 
 
-def _find(sign_in: SignIn, now: datetime) -> UUID | None:
+def find_person(sign_in: SignIn, now: datetime) -> UUID | None:
     """Exactly one person, or nobody: an identifier is filed once. That nobody was found is on record."""
     exchange = oauth_state().services.exchange
     name = SubjectName(scheme=sign_in.scheme, id=sign_in.identifier)

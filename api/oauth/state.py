@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 from api.oauth.access_tokens import AccessTokens
+from api.oauth.client_keys import ClientKeys
 from api.oauth.id_token import SignInSettings
 from api.oauth.openid_provider import OpenIDProvider
 from crypto.jose import PublicKey
@@ -25,10 +26,16 @@ class OAuthState:
 
     services: "Services"
     tokens: AccessTokens
+    client_keys: ClientKeys
     nobody: PublicKey  # a key that no client has, checked against for unknown clients
     provider: OpenIDProvider | None
     sign_in: SignInSettings | None
     server: "TokenServer"
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether people can sign in with a browser, so that the code flow works."""
+        return self.sign_in is not None and self.services.config.signs_in_browsers
 
     @property
     def teaching(self) -> bool:
@@ -46,13 +53,13 @@ class OAuthState:
 
 def make_state(services: "Services", server: "TokenServer") -> OAuthState:
     """Build it from the composed parts of the application."""
-    config = services.config
+    config, live = services.config, services.exchange.live_providers
     provider = sign_in = None
     if config.openid_issuer and config.openid_audience:
         provider = OpenIDProvider(
             config.openid_issuer,
-            addresses=services.exchange.live_providers.addresses,
-            tls=services.exchange.live_providers.tls,
+            addresses=live.addresses,
+            tls=live.tls,
         )
         sign_in = SignInSettings(
             issuer=config.openid_issuer,
@@ -63,6 +70,7 @@ def make_state(services: "Services", server: "TokenServer") -> OAuthState:
     return OAuthState(
         services=services,
         tokens=AccessTokens(services.token_signer, issuer=services.exchange.issuer, resource=config.public_url),
+        client_keys=ClientKeys(addresses=live.addresses, tls=live.tls),
         nobody=services.token_signer.public_key(),
         provider=provider,
         sign_in=sign_in,

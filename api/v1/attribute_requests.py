@@ -21,7 +21,7 @@ from crypto.blind_index import normalise
 from crypto.errors import MalformedError
 from exchange import request_states, requests
 from exchange.errors import ProviderError, ProviderUnavailableError
-from exchange.model import AttributeRequest, Caller, RequestedAttribute, SubjectName
+from exchange.model import GRANTOR, AttributeRequest, Caller, RequestedAttribute, SubjectName
 from exchange.outcomes import Answered, Failed, Outcome, Refused, Repeated, Waiting
 from exchange.request_states import RequestState
 
@@ -85,7 +85,9 @@ class OfficerSchema(Schema):
 class AskSchema(Schema):
     """A request for attributes."""
 
-    subject = fields.Nested(SubjectSchema, required=True)
+    subject = fields.Nested(
+        SubjectSchema, metadata={"description": "left out with a token for a person's permission: it names the person"}
+    )
     agreement = fields.String(required=True, validate=_LINE)
     purpose = fields.String(required=True, validate=_LINE)
     attributes = fields.List(fields.Nested(LineSchema), required=True, validate=validate.Length(min=1, max=64))
@@ -132,7 +134,7 @@ class AttributeRequests(MethodView):
             outcome = requests.submit(
                 service.exchange,
                 caller,
-                request_of(asked),
+                request_of(asked, caller),
                 idempotency_key=idempotency_key(request.headers.getlist("Idempotency-Key")),
                 body_digest=sha256(request.get_data(cache=True)).digest(),
                 now=now,
@@ -206,10 +208,18 @@ def asked_before(environ: Mapping[str, Any]) -> tuple[Caller, Outcome] | None:
     return None if came is None else (caller, came)
 
 
-def request_of(asked: dict[str, Any]) -> AttributeRequest:
-    """What :class:`AskSchema` has read, as a value."""
+def request_of(asked: dict[str, Any], caller: Caller) -> AttributeRequest:
+    """What :class:`AskSchema` has read, as a value.
+
+    Raises:
+        ProblemError: body and token both name the person, or neither does. Naming somebody beside a token for a
+            person's permission would tell whose permission it is.
+    """
+    if ("subject" in asked) is caller.stands_for_person:
+        told = "leave it out: the token names the person" if caller.stands_for_person else "missing"
+        raise ProblemError(INVALID, errors=[{"pointer": "/subject", "detail": told}])
     return AttributeRequest(
-        subject=SubjectName(**asked["subject"]),
+        subject=GRANTOR if caller.stands_for_person else SubjectName(**asked["subject"]),
         agreement=asked["agreement"],
         purpose=asked["purpose"],
         attributes=tuple(RequestedAttribute(**line) for line in asked["attributes"]),

@@ -10,6 +10,7 @@ from tests.http.v1.site import ALL_SCOPES, Site, open_site
 
 ASKS_FOR_A_KEY = {("POST", "/v1/attribute-requests")}
 NEEDS_NO_KEY = {
+    ("POST", "/oauth/par"): "an assertion is good once, and a request that nobody opens goes by itself",
     ("POST", "/oauth/token"): "an assertion is good once, and a lost token is no harm",
     ("POST", "/v1/attribute-requests/<uuid:request_id>/receipt-acknowledgement"): "repeating it changes nothing",
     ("POST", "/v1/subjects/attributes/batch"): "whom it creates is found by the identifier the next time",

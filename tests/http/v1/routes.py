@@ -22,6 +22,7 @@ PUBLIC = {
     ("GET", "/.well-known/oauth-protected-resource"): "RFC 9728: clients begin here",
     ("GET", "/oauth/jwks"): "public keys",
     ("POST", "/oauth/token"): "callers authenticate in the body",
+    ("POST", "/oauth/par"): "callers authenticate in the body",
     ("GET", "/audit/checkpoint"): "the public log",
     ("GET", "/audit/vkey"): "the public log",
     ("GET", "/audit/tile/<int:level>/<path:index>"): "the public log: hashes",

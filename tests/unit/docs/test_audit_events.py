@@ -1,6 +1,7 @@
 """Plays the main job and holds the members of every entry that comes of it against docs/audit-events.md."""
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -206,6 +207,11 @@ def in_the_browser(house):
     assert isinstance(granted, Granted)
     assert isinstance(ask_with(house, pages, granted, asked("full_name", **PARKING_ASKED)), Answered)
     assert redeemed(house, pages, code) == NotGranted(reason="reused")
+    publishes = replace(CODE_FLOW["registration"], jwks_uri="https://agency.example/keys")
+    for_answers = {"keys": [pages.encryption.public_jwk()]}
+    agencies.register_client(
+        house.exchange, "publishes", PARKING, for_answers, ["attributes:request"], house.clock(), publishes
+    )
 
 
 def live_provider(house, monkeypatch):
