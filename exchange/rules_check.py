@@ -48,7 +48,9 @@ class _Told:
             case EventType.AGENCY_STATUS_CHANGED:
                 self.agencies.setdefault(detail["agency"], {})["status"] = detail["status"]
             case EventType.CLIENT_REGISTERED:
-                told = {name: detail[name] for name in ("agency", "scopes", "jwks", "registration")}
+                told = {name: detail[name] for name in ("agency", "scopes", "jwks")}
+                # Entries from before there was anything else to register name nothing else.
+                told["registration"] = detail.get("registration", _digest("{}"))
                 self.clients[detail["client"]] = {**told, "status": "ACTIVE"}
             case EventType.CLIENT_STATUS_CHANGED:
                 self.clients.setdefault(detail["client"], {})["status"] = detail["status"]
