@@ -97,6 +97,16 @@ def test_an_answer_in_another_browser_is_refused(desk):
     assert desk.provider.signed_in == 0  # the code was not even redeemed
 
 
+def test_a_state_that_only_begins_alike_is_another(desk):
+    person = desk.person()
+    back = desk.provider.sign_in(person.open(desk.pages.pushed()).headers["Location"], national_id=ANNA.id)
+    end = "A" if back["state"][-1] != "A" else "E"
+    for state in (back["state"][:-1] + end, back["state"][:20], "", "ä"):
+        assert person.come_back(back | {"state": state}).status_code == 400
+    assert desk.provider.signed_in == 0
+    assert person.come_back(back).status_code == 303
+
+
 def test_a_code_injected_into_another_sign_in_is_refused(desk):
     attacker, victim = desk.person(BEN), desk.person(ANNA)
     stolen = desk.provider.sign_in(victim.open(desk.pages.pushed()).headers["Location"], national_id=ANNA.id)

@@ -9,7 +9,10 @@ import urllib.request
 
 import pytest
 
+from api.config import Config
+from api.wiring import initialise
 from crypto.jose import EncryptionPrivateKey, SigningKey
+from exchange.agencies import parse_agencies, register_agency
 from tests.house import COUNTRY
 from tests.unit.api.commands import cdx, environment
 from tests.unit.api.test_serving import is_ready, port, until  # noqa: F401  # a fixture is found by its name here
@@ -28,7 +31,10 @@ def environ(tmp_path, port):  # noqa: F811  # the fixture that was imported
         CDX_OPENID_AUDIENCE="cdx",
         CDX_OPENID_CLIENT_KEY_FILE=str(tmp_path / "openid.json"),
     )
-    cdx(own, "init")
+    services = initialise(Config.from_env(own))
+    for agency in parse_agencies((COUNTRY / "agencies.yaml").read_text()):
+        register_agency(services.exchange, agency.code, agency.name, agency.profile, services.clock())
+    services.close()
     return own
 
 
@@ -40,27 +46,24 @@ def fetch(port, path):  # noqa: F811  # the number of the fixture
         return error.code, error.headers, error.read().decode()
 
 
-def test_from_the_command_line_to_both_applications(environ, port, tmp_path):  # noqa: F811  # as above
-    assert "CDX_OPENID_CLIENT_KEY_FILE" in cdx(environ, "serve", status=1)  # named, and not there yet
-    printed = cdx(environ, "openid", "key", tmp_path / "openid.json")
-    assert stat.S_IMODE((tmp_path / "openid.json").stat().st_mode) == 0o600
-    public = json.loads(printed.splitlines()[-1])["keys"][0]
-    assert "d" not in public
-    assert "is not replaced" in cdx(environ, "openid", "key", tmp_path / "openid.json", status=1)
-
-    cdx(environ, "catalogue", "load", COUNTRY / "catalogue.yaml")
-    cdx(environ, "agency", "register", COUNTRY / "agencies.yaml")
+def test_a_client_is_registered_for_the_flow(environ, tmp_path):
     signing, encryption = SigningKey.generate("s"), EncryptionPrivateKey.generate("e")
     both, one = tmp_path / "both.json", tmp_path / "one.json"
     both.write_text(json.dumps({"keys": [signing.public_jwk(), encryption.public_jwk()]}))
     one.write_text(json.dumps({"keys": [encryption.public_jwk()]}))
     command = ("client", "register", "pages", "--agency", "housing-benefit-office", *FLOW)
+    wrong = ("--jwks", both, "--redirect-uri", "http://agency.example/back")
+    assert "redirect_uris" in cdx(environ, *command, *wrong, status=1)
     back = ("--redirect-uri", "https://agency.example/back")
-    for wrong in (("--jwks", both), ("--jwks", both, "--redirect-uri", "http://agency.example/back")):
-        assert "redirect_uris" in cdx(environ, *command, *wrong, status=1)
-    assert "jwks" in cdx(environ, *command, *back, "--jwks", one, status=1)
     keys = ("--jwks", one, "--jwks-uri", "https://agency.example/keys")
     assert "pages is registered" in cdx(environ, *command, *back, *keys)
+
+
+def test_both_applications_stand_behind_one_address(environ, port, tmp_path):  # noqa: F811  # as above
+    assert "CDX_OPENID_CLIENT_KEY_FILE" in cdx(environ, "serve", status=1)  # named, and not there yet
+    printed = cdx(environ, "openid", "key", tmp_path / "openid.json")
+    assert stat.S_IMODE((tmp_path / "openid.json").stat().st_mode) == 0o600
+    assert "d" not in json.loads(printed.splitlines()[-1])["keys"][0]
 
     with (tmp_path / "output").open("w+") as output:
         process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
+from uuid import UUID
 
 import pytest
 
@@ -96,6 +97,10 @@ DENIALS = {
     "a legal basis that the purpose does not admit": (
         a_question(catalogue=NO_LAW),
         DenyReason.LEGAL_BASIS_NOT_ADMITTED,
+    ),
+    "another agreement than the token's permission is under": (
+        a_question(granted_agreement_id=UUID(int=77)),
+        DenyReason.OUTSIDE_GRANT,
     ),
     "a form that was not agreed": (a_question(a_line("income", "at_least:29999")), DenyReason.OUTSIDE_AGREEMENT),
     "an optional line that was not agreed": (
