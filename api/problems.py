@@ -142,6 +142,7 @@ ERRORS: Final[Mapping[type[Exception], Problem]] = {
     exchange.InconsistentLogError: INTERNAL,
     exchange.JournalError: INTERNAL,
     exchange.OldDatabaseError: INTERNAL,
+    exchange.RestoreError: INTERNAL,
     exchange.UnknownEntryError: Problem(type="unknown-entry", title="The log holds no such entry or size.", status=404),
     exchange.WitnessError: INTERNAL,  # a witness has its own application, which speaks plain text
     CallError: INTERNAL,  # whoever calls says what it means

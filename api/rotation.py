@@ -64,9 +64,15 @@ ROTATING: Final[Mapping[str, Rotating]] = MappingProxyType(
 """By the word that commands and entries use."""
 
 
-def write_vkeys(services: Services, keys: Keyset) -> None:
-    """Write the file with the verifier keys of the log's enabled keys, one a line, the newest first."""
-    origin = services.exchange.installation.origin
+def write_vkeys(services: Services, keys: Keyset, origin: str | None = None) -> None:
+    """Write the file with the verifier keys of the log's enabled keys, one a line, the newest first.
+
+    Args:
+        services: name the file.
+        keys: the log's keyset.
+        origin: the log's name; None: the one it has.
+    """
+    origin = origin or services.exchange.installation.origin
     lines = [
         log_vkey(key, origin).key + "\n"
         for key in sorted(keys.all(KeyPurpose.LOG_SIGNING), key=keys.keys.index, reverse=True)

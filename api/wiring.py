@@ -161,12 +161,14 @@ def refuse_old_database(config: Config, database: Database) -> None:
         OldDatabaseError: it is, or a restore was begun and not finished.
         JournalError, ConfigError: what is known cannot be read.
     """
+    called = read_installation(database).origin
     with database.read() as connection:
-        refuse_unfinished(connection)
+        head = refuse_unfinished(connection, called)
         note = None if config.journal_dir is None else read_checkpoint(config.journal_dir)
         if note is not None:
             publics = [verifier.public for verifier in log_keys.published(config)]
-            refuse_older(connection, read_checkpoint_note(note, verifiers(publics, log.first_name(connection))))
+            kept = read_checkpoint_note(note, verifiers(publics, log.first_name(connection)))
+            refuse_older(connection, head, kept)
 
 
 def _quorum(

@@ -18,7 +18,7 @@ from consent.errors import IllegalTransitionError, ScopeError
 from consent.events import ConsentEvent, Content, EventType
 from consent.instants import whole_millis
 from consent.lifecycle import RESULT, at_time, check_step, replay
-from consent.model import CLOCK, Actor, ConsentRecord, ConsentStatus, ConsentTerms, Manner
+from consent.model import BROKER, CLOCK, Actor, ConsentRecord, ConsentStatus, ConsentTerms, Manner, Method
 from consent.rows import ConsentRow
 from consent.store import NegativeDecision, Taken
 from crypto.ids import new_id
@@ -248,6 +248,38 @@ class ConsentLedger:
     def terminate_subject(self, subject_ref: UUID, *, actor: Actor, reason: str) -> list[ConsentEvent]:
         """The person is erased, or has died: all records that have not ended do."""
         return self._terminate(store.lock_open_of_subject(self._connection, subject_ref), actor, reason)
+
+    # After a restore
+
+    def end_again(self, consent_id: UUID, *, was_refused: bool, reason: str) -> list[ConsentEvent]:
+        """Say an end again that an older database has forgotten. Nothing comes back of a record that has ended.
+
+        Args:
+            consent_id: which record.
+            was_refused: the person said no, or took it back: so it counts for the cooling-off time.
+            reason: code.
+
+        Raises:
+            UnknownConsentError: there is none.
+        """
+        record, events = self._appender.open(consent_id)
+        if record.status.is_ended or events:
+            return events
+        if not was_refused:
+            return self._appender.step(record, EventType.TERMINATED, BROKER, Content(reason=reason))
+        terms = record.terms
+        manner = Manner(method=Method.JOURNAL, language=terms.language, notice_version=terms.notice_version)
+        # A question that was allowed and then withdrawn, all after the backup, is answered with the last word: no.
+        kind = EventType.REFUSED if record.status is ConsentStatus.REQUESTED else EventType.WITHDRAWN
+        return self._appender.step(record, kind, BROKER, Content(manner=manner, reason=reason))
+
+    def pause_given(self, *, reason: str, limit: int) -> tuple[list[ConsentRow], list[ConsentEvent]]:
+        """Pause permissions that are in force, as many as ``limit``; call until no row comes back."""
+        rows, appended = store.lock_given(self._connection, limit=limit), []
+        for row in rows:
+            record, events = self._appender.settled(row)
+            appended += events or self._appender.step(record, EventType.PAUSED, BROKER, Content(reason=reason))
+        return rows, appended
 
     # The privacy officer
 

@@ -36,11 +36,11 @@ TRANSITIONS: Final[Mapping[tuple[ConsentStatus | None, EventType], frozenset[Act
     {
         (None, E.REQUESTED): _ASKER | _PERSON,  # a person asks when renewing, or starting it
         (S.REQUESTED, E.GIVEN): _PERSON,
-        (S.REQUESTED, E.REFUSED): _PERSON,
+        (S.REQUESTED, E.REFUSED): _PERSON | _BROKER,  # the broker what an older database has forgotten (decision 5)
         (S.REQUESTED, E.CANCELLED): _ASKER,
         (S.REQUESTED, E.LAPSED): _CLOCK,
         (S.REQUESTED, E.TERMINATED): _CLOSER,
-        (S.GIVEN, E.WITHDRAWN): _PERSON,
+        (S.GIVEN, E.WITHDRAWN): _PERSON | _BROKER,  # likewise
         (S.GIVEN, E.PAUSED): _PERSON | _BROKER,  # the broker after a restore (decision 5)
         (S.GIVEN, E.SUPERSEDED): _PERSON,
         (S.GIVEN, E.EXPIRED): _CLOCK,
@@ -48,7 +48,7 @@ TRANSITIONS: Final[Mapping[tuple[ConsentStatus | None, EventType], frozenset[Act
         (S.GIVEN, E.TERMINATED): _CLOSER,
         (S.GIVEN, E.INVALIDATED): _OFFICER,
         (S.PAUSED, E.RESUMED): _PERSON | _BROKER,  # the broker only what it paused itself
-        (S.PAUSED, E.WITHDRAWN): _PERSON,
+        (S.PAUSED, E.WITHDRAWN): _PERSON | _BROKER,
         (S.PAUSED, E.SUPERSEDED): _PERSON,
         (S.PAUSED, E.EXPIRED): _CLOCK,
         (S.PAUSED, E.TERMINATED): _CLOSER,

@@ -102,6 +102,7 @@ class Method(StrEnum):
     PORTAL = "portal"
     API = "api"
     PAPER = "paper"
+    JOURNAL = "journal"  # said again by the exchange after a restore: it had come in before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,16 @@ def lock_open_of_subject(connection: Connection, subject_ref: UUID) -> list[Cons
     return _many(connection, C.subject_ref == subject_ref, _OPEN, locked=True)
 
 
+def lock_given(connection: Connection, *, limit: int) -> list[ConsentRow]:
+    """Rows of anybody that are GIVEN as stored, locked in the order of their ids."""
+    return _many(connection, C.status == "GIVEN", locked=True, limit=limit)
+
+
+def count_given(connection: Connection) -> int:
+    """How many rows are GIVEN as stored."""
+    return connection.execute(select(func.count()).select_from(consent).where(C.status == "GIVEN")).scalar_one()
+
+
 def list_for_subject(
     connection: Connection, subject_ref: UUID, *, before: tuple[datetime, UUID] | None = None, limit: int = 100
 ) -> list[ConsentRow]:

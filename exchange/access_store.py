@@ -22,6 +22,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -198,3 +199,18 @@ def delete_expired(connection: Connection, before: datetime, *, keys_before: dat
         delete(authorization_request).where(authorization_request.c.decide_until < before - CODE_KEPT),
     )
     return tuple(connection.execute(statement).rowcount for statement in statements)
+
+
+def revoke_all(connection: Connection, now: datetime) -> int:
+    """Revoke every token, and let every code expire that was not redeemed; how many rows there were."""
+    revoked = [
+        update(table).where(table.c.status == TokenStatus.ACTIVE.value).values(status=TokenStatus.REVOKED.value)
+        for table in (access_token, refresh_token)
+    ]
+    pushed = authorization_request.c
+    codes = (
+        update(authorization_request)
+        .where(pushed.redeemed_at.is_(None), pushed.code_expires_at > now)
+        .values(code_expires_at=now)
+    )
+    return sum(connection.execute(statement).rowcount for statement in (*revoked, codes))

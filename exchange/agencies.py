@@ -196,8 +196,11 @@ def list_agencies(connection: Connection) -> list[Agency]:
     return [_agency(row) for row in connection.execute(_AGENCY.order_by(agency_table.c.code))]
 
 
-def set_agency_status(exchange: "Exchange", code: str, status: Status, now: datetime) -> None:
+def set_agency_status(exchange: "Exchange", code: str, status: Status, now: datetime) -> bool:
     """Suspend an agency, or let it act again. Its tokens and consents stay: they ask for its status at each use.
+
+    Returns:
+        False when it had that status already.
 
     Raises:
         UnknownAgencyError: there is none.
@@ -205,14 +208,18 @@ def set_agency_status(exchange: "Exchange", code: str, status: Status, now: date
     with exchange.unit_of_work(now) as uow:
         if not _set_status(uow.connection, agency_table, agency_table.c.code, code, status):
             find_agency(uow.connection, code)
-            return  # it has that status already
+            return False
         detail = {"agency": code, "status": status.value}
         uow.record(Event(type=EventType.AGENCY_STATUS_CHANGED, org=code, detail=detail))
         uow.commit()
+    return True
 
 
-def set_client_status(exchange: "Exchange", client_id: str, status: Status, now: datetime) -> None:
+def set_client_status(exchange: "Exchange", client_id: str, status: Status, now: datetime) -> bool:
     """Suspend a client, or let it act again.
+
+    Returns:
+        False when it had that status already.
 
     Raises:
         UnknownAgencyError: there is no such client.
@@ -222,10 +229,11 @@ def set_client_status(exchange: "Exchange", client_id: str, status: Status, now:
         if owner is None:
             raise UnknownAgencyError(f"no client {client_id}")
         if not _set_status(uow.connection, client_table, client_table.c.id, client_id, status):
-            return  # it has that status already
+            return False
         detail = {"client": client_id, "agency": owner, "status": status.value}
         uow.record(Event(type=EventType.CLIENT_STATUS_CHANGED, org=owner, detail=detail))
         uow.commit()
+    return True
 
 
 _AGENCY: Final[Select[Any]] = select(

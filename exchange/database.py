@@ -7,16 +7,26 @@ UPDATE`` is dropped on SQLite, whose writers exclude each other anyway.
 
 import fcntl
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from exchange.errors import DatabaseError
+
+# A connection that was closed just now, our own included, may still be counted.
+_LEAVING: Final = 20
+_LEAVING_SECONDS: Final = 0.1
+_OTHERS: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 class Database:
@@ -96,6 +106,32 @@ class Database:
         wrong = [f"{name} is {found[name]}, must be {wanted[name]}" for name in wanted if found[name] != wanted[name]]
         if wrong:
             raise DatabaseError("the database may lose commits: " + "; ".join(wrong))
+
+    def is_used_by_others(self) -> bool:
+        """Whether anybody else has the database open just now. Closes our own connections first.
+
+        Raises:
+            DatabaseError: it cannot be reached.
+        """
+        self.dispose()
+        if not self.is_sqlite:
+            with self.read() as connection:
+                for _ in range(_LEAVING):
+                    if not connection.exec_driver_sql(_OTHERS).scalar_one():
+                        return False
+                    time.sleep(_LEAVING_SECONDS)
+            return True
+        alone = sqlite3.connect(str(self.engine.url.database), timeout=0, isolation_level=None)
+        try:
+            # In WAL mode every open connection holds a lock that this one asks for alone.
+            alone.execute("PRAGMA locking_mode=EXCLUSIVE")
+            alone.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+        else:
+            return False
+        finally:
+            alone.close()
 
     def dispose(self) -> None:
         """Close all pooled connections (before a fork, and at the end of tests)."""

@@ -160,6 +160,12 @@ class OldDatabaseError(AuditError):
     code = "old-database"
 
 
+class RestoreError(AuditError):
+    """A database cannot be continued as restored: it need not be, or what is known of the time since is not enough."""
+
+    code = "restore-error"
+
+
 class JournalError(AuditError):
     """The journal beside the database is missing, was altered, or cannot be read."""
 

@@ -71,6 +71,7 @@ class EventType(StrEnum):
     KEK_CREATED = "key.kek_created"
     VERIFIER_KEY_ADDED = "key.verifier_added"  # log or receipt key; its public part stands in ``detail``
     VERIFIER_KEY_RETIRED = "key.verifier_retired"  # signs no more; what it signed stays good
+    LOG_CONTINUED = "log.continued"  # after a restore: the same tree, under the next name
 
 
 class Outcome(StrEnum):

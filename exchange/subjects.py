@@ -210,8 +210,11 @@ def write_records(
 
 def set_status(
     exchange: "Exchange", subject_ref: UUID, status: SubjectStatus, now: datetime, *, org: str = OWN
-) -> None:
+) -> bool:
     """Note that a person has died, must be protected, or neither (decision 18). Erasing is ``erasure.erase``.
+
+    Returns:
+        False when they had that status already.
 
     Raises:
         UnknownSubjectError: there is no such person.
@@ -227,11 +230,12 @@ def set_status(
         if before == SubjectStatus.ERASED:
             raise SubjectErasedError(f"subject {subject_ref} was erased")
         if before == status:
-            return
+            return False
         store.set_status(uow.connection, subject_ref, status.value)
         facts = {"from": before, "to": status.value}
         uow.record(Event(type=EventType.SUBJECT_STATUS_CHANGED, org=org, subject_ref=subject_ref, facts=facts))
         uow.commit()
+    return True
 
 
 def _load_keys(uow: UnitOfWork, exchange: "Exchange", refs: Sequence[UUID]) -> dict[UUID, DataKey]:

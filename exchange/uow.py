@@ -118,8 +118,11 @@ class UnitOfWork:
         """A write whose statements depend on each other's outcome: runs at commit, after what was planned so far."""
         self._last.append(write)
 
-    def commit(self) -> None:
+    def commit(self, *, after_entries: Callable[[], None] | None = None) -> None:
         """Run what was planned, write the entries, and commit everything together.
+
+        Args:
+            after_entries: what must follow them in the same transaction.
 
         Raises:
             UnauditedChangeError: something changed and nothing was recorded.
@@ -131,6 +134,8 @@ class UnitOfWork:
                 write()
             self._steps.clear()
         run_batch(self.connection, self._steps, self._append_entries)
+        if after_entries is not None:
+            after_entries()
         if not self._entries and (changed := changes_of(self.connection)):
             raise UnauditedChangeError(f"changed {', '.join(sorted(changed))} without recording an event")
         # A crash before this line leaves nothing; after it, the change and its entries are both durable.

@@ -57,6 +57,22 @@ def drop_database(url: str) -> None:
     _created.discard(name)
 
 
+def copy_database(url: str) -> str:
+    """Copies a database that nobody uses just now; returns the address of the copy."""
+    name = f"cdx_test_{RUN}_{uuid.uuid4().hex[:16]}"
+    _administer(f'CREATE DATABASE "{name}" TEMPLATE "{sa.make_url(url).database}"')
+    _created.add(name)
+    return _address(name)
+
+
+def put_back(url: str, copy: str) -> None:
+    """Replaces a database that fresh_database made by a copy of it, whoever still uses it."""
+    name = sa.make_url(url).database
+    assert name in _created, f"{name} was not made by this process"
+    _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+    _administer(f'CREATE DATABASE "{name}" TEMPLATE "{sa.make_url(copy).database}"')
+
+
 @cache
 def server_url() -> str:
     """Returns the address of the server's own database; starts the server if this run has none yet."""

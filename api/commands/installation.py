@@ -8,6 +8,7 @@ from rich.table import Table
 from api import schema
 from api.app import openapi_document
 from api.commands.context import keep_files_private, load_config, out
+from api.commands.restoring import restored
 from api.config import PREFIX, REQUIRED, settings
 from api.errors import ConfigError
 from api.keyfiles import OF_INSTALLATION, key_files, read_keyset
@@ -117,6 +118,9 @@ def db_grants(web: str, log: str, auditor: str, *, execute: bool) -> None:
             click.echo(f"{statement};")
     finally:
         database.dispose()
+
+
+db_group.add_command(restored)
 
 
 @click.command("openapi")

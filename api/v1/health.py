@@ -9,7 +9,7 @@ from api import schema
 from api.body import Blueprint
 from api.services import services
 from crypto.errors import CryptoError
-from exchange.audit import cosigned_store, journal_store, log, outbox
+from exchange.audit import cosigned_store, log, outbox
 from exchange.audit.journal_files import read_checkpoint
 from exchange.errors import ExchangeError, UnknownEntryError
 from exchange.pressure import vouched
@@ -93,16 +93,14 @@ def _journal() -> dict[str, Any]:
     assert folder is not None  # asked only then
     try:
         with services().exchange.database.read() as connection:
-            since = journal_store.waiting_since(connection)
             newest = log.latest_checkpoint(connection)
+        # The worker writes it after everything that waited for the journal, so it tells of both.
         kept = read_checkpoint(folder)
     except UnknownEntryError:
         return {"ok": True, "lag_seconds": 0.0}  # nothing was published yet
     except ExchangeError:
-        return {"ok": False, "reason": "the journal's folder or the database cannot be read"}
-    if kept != newest.note and (since is None or newest.signed_at < since):
-        since = newest.signed_at
-    lag = 0.0 if since is None else round(max((now - since).total_seconds(), 0.0), 1)
+        return {"ok": False, "reason": "the journal's folder or the log cannot be read"}
+    lag = 0.0 if kept == newest.note else round(max((now - newest.signed_at).total_seconds(), 0.0), 1)
     if lag > JOURNAL_LAG.total_seconds():
         return {"ok": False, "reason": "the journal is not written: see the worker's log", "lag_seconds": lag}
     return {"ok": True, "lag_seconds": lag}

@@ -35,8 +35,12 @@ def read_checkpoint_note(note: str, verifiers: Verifiers) -> Checkpoint:
         raise JournalError(f"the checkpoint that was kept cannot be used: {exc}") from exc
 
 
-def refuse_unfinished(connection: Connection) -> HeadRow:
+def refuse_unfinished(connection: Connection, called: str) -> HeadRow:
     """Refuse a database of which a restore was begun and not finished; returns the head.
+
+    Args:
+        connection: any transaction.
+        called: the log's name as the installation says it: a restore changes it first, and the log itself last.
 
     Raises:
         InconsistentLogError: there is no log.
@@ -45,18 +49,18 @@ def refuse_unfinished(connection: Connection) -> HeadRow:
     head, names = store.read_head(connection), store.origins(connection)
     if head is None or not names:
         raise InconsistentLogError("there is no log here; create it once, by hand, with the installation")
-    if head.origin != names[-1].origin:
+    if not called == head.origin == names[-1].origin:
         raise OldDatabaseError("a restore of this database was begun and not finished: run `cdx db restored` again")
     return head
 
 
-def refuse_older(connection: Connection, kept: Checkpoint) -> None:
+def refuse_older(connection: Connection, head: HeadRow, kept: Checkpoint) -> None:
     """Refuse a database that is older than a checkpoint of its log, or has another history.
 
     Raises:
         OldDatabaseError: it is.
     """
-    head, names = refuse_unfinished(connection), store.origins(connection)
+    names = store.origins(connection)
     if kept.origin != head.origin:
         generation = generation_of(kept.origin, names[0].origin)
         if generation is None or generation > names[-1].generation:

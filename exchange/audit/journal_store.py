@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from exchange.prepared import Prepared
 from exchange.tables import journal
@@ -32,8 +32,3 @@ def oldest_rows(connection: Connection, limit: int) -> list[JournalRow]:
 def delete_rows(connection: Connection, ids: Sequence[UUID]) -> None:
     """Forget rows that are in files now."""
     connection.execute(delete(journal).where(journal.c.id.in_(ids)))
-
-
-def waiting_since(connection: Connection) -> datetime | None:
-    """The time of the oldest row."""
-    return connection.execute(select(func.min(journal.c.at))).scalar()

@@ -14,7 +14,7 @@ from exchange.audit.report import Finding, Report
 from exchange.audit.sources import Source
 from exchange.audit.state_file import State, format_fork
 from exchange.audit.trust import Seen, Trust, moment
-from exchange.audit.verify import ONE_VIEW, open_state, shrunk
+from exchange.audit.verify import ONE_VIEW, open_state, restored, shrunk
 
 SKEW_SECONDS: Final = 600
 """How far the clocks of witnesses may be ahead of ours."""
@@ -80,7 +80,7 @@ def observe(
     if fork is not None and saved is not None and state is not None:
         report.fault(
             f"FORK: the log signed a checkpoint over {seen.checkpoint.size} entries whose first {saved.size} are not "
-            "the ones that it signed before",
+            f"the ones that it signed before{restored(saved, seen.checkpoint)}",
             Finding.FORK,
         )
         return Observation(report=report, evidence=format_fork(state.note, seen.note, fork))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -113,6 +114,26 @@ class Sequencer:
             self._is_committing = False
         self._known = after
         return len(rows)
+
+    def begin_name(self, connection: Connection, entry_id: UUID, former: Sequence[NoteVerifier]) -> None:
+        """Append one waiting entry as the first under this log's name, in the caller's transaction.
+
+        Everything before it bears the name in the head row, and is compared with that name's newest checkpoint first.
+
+        Args:
+            connection: of the transaction; the caller commits.
+            entry_id: it waits in the outbox.
+            former: verify checkpoints under the former name.
+
+        Raises:
+            InconsistentLogError: the stored log contradicts itself; roll back.
+        """
+        head = store.read_head(connection, lock=True)
+        if head is None:
+            raise InconsistentLogError("there is no log here")
+        known = load_state(connection, head, former)
+        known = replace(known, head=store.rename_head(connection, head, self._origin))
+        self._append(connection, known, store.take_waiting(connection, entry_id), max(self._clock(), head.updated_at))
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until ``stop`` is set.

@@ -5,11 +5,12 @@ Nothing here decides: callers hold the rules, and the transaction. What only ``v
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Integer, Uuid, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from exchange.audit.entry import PreparedEntry
@@ -86,10 +87,22 @@ _TAKE = Prepared(
 )
 
 
+_TAKE_ONE = Prepared(
+    delete(audit_outbox)
+    .where(audit_outbox.c.id == bindparam("entry_id", type_=Uuid))
+    .returning(audit_outbox.c.id, audit_outbox.c.body, audit_outbox.c.accepted_at)
+)
+
+
 def take_outbox(connection: Connection, limit: int) -> list[WaitingEntry]:
     """Delete and return the oldest entries, in no particular order."""
     rows = _TAKE.execute(connection, {"limit": limit}).fetchall()
     return [WaitingEntry._make(row) for row in rows]
+
+
+def take_waiting(connection: Connection, entry_id: UUID) -> list[WaitingEntry]:
+    """Delete and return one entry of the outbox, in the form of :func:`take_outbox`."""
+    return [WaitingEntry._make(row) for row in _TAKE_ONE.execute(connection, {"entry_id": entry_id}).fetchall()]
 
 
 def delete_openings(connection: Connection, subject_ref: UUID) -> int:
@@ -154,6 +167,12 @@ def swap_head(connection: Connection, old: HeadRow, new: HeadRow) -> bool:
         .values(size=new.size, root=new.root, frontier=new.state, updated_at=new.updated_at)
     )
     return done.rowcount == 1
+
+
+def rename_head(connection: Connection, old: HeadRow, origin: str) -> HeadRow:
+    """Give the log its next name; the head row with it. The caller holds the lock."""
+    connection.execute(update(audit_head).where(audit_head.c.id == _HEAD_ID).values(origin=origin))
+    return replace(old, origin=origin)
 
 
 def insert_origin(connection: Connection, row: OriginRow) -> None:

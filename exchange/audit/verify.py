@@ -167,13 +167,17 @@ def open_state(state: str, trust: Trust) -> Checkpoint:
 
 def shrunk(saved: Checkpoint, shown: Checkpoint) -> str:
     """What it means that a log has fewer entries than before, as a sentence."""
-    text = f"the log has shrunk: it had {saved.size} entries, and shows {shown.size} now"
-    if saved.origin != shown.origin:
-        text += (
-            f", under another name ({shown.origin}): it was restored from an older state. Its entry of the type "
-            "log.continued must name the checkpoint that it had reached before"
-        )
-    return text
+    return f"the log has shrunk: it had {saved.size} entries, and shows {shown.size} now{restored(saved, shown)}"
+
+
+def restored(saved: Checkpoint, shown: Checkpoint) -> str:
+    """What another name of the log adds to such a sentence: nothing, if it has the same name."""
+    if saved.origin == shown.origin:
+        return ""
+    return (
+        f", under another name ({shown.origin}): it was restored from an older state. Its entry of the type "
+        "log.continued must name the checkpoint that it had reached before"
+    )
 
 
 def unproved(trust: Trust) -> tuple[str, ...]:
@@ -207,7 +211,8 @@ def _replay(
         report.checked.append("every hash of the tree, up to the root that the checkpoint states")
         if not meets and saved is not None:
             # The log signed both, so this is no damage of the copy at hand.
-            report.fault(f"FORK: the first {saved.size} entries are not the ones of the saved state", Finding.FORK)
+            what = f"FORK: the first {saved.size} entries are not the ones of the saved state"
+            report.fault(what + restored(saved, checkpoint), Finding.FORK)
     if saved is not None and report.ok:
         report.checked.append(f"the log as it was with {saved.size} entries is a part of it, unchanged")
     if first:

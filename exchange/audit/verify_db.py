@@ -16,8 +16,10 @@ from crypto.errors import CryptoError, MalformedError
 from crypto.merkle import Frontier, hash_leaf
 from exchange.audit import check_store, store
 from exchange.audit.check_store import Companions
+from exchange.audit.continuing import fault_of_name
 from exchange.audit.edge import RightEdge, TileWrite, empty_edge, unpack_state
 from exchange.audit.entry import Entry, decode_entry
+from exchange.audit.generations import name_at
 from exchange.audit.log_keys import LogKeys
 from exchange.audit.report import Progress, Report, no_progress
 from exchange.audit.restart import check_note
@@ -25,6 +27,7 @@ from exchange.audit.rows import HeadRow, LeafRow, OutboxRow
 from exchange.audit.tiles import TILE_WIDTH, tiles_of
 from exchange.audit.verify_facts import Facts, Unseal
 from exchange.errors import InconsistentLogError
+from exchange.events import EventType
 
 SEALED_TABLES: Final = ("subject_identifier", "attribute_value", "attribute_request", "authorization_request")
 """Tables with sealed columns besides ``audit_opening``, which is opened here anyway."""
@@ -87,6 +90,7 @@ def _verify_audit_tables(
     edge = _replay(report, connection, head, LogKeys(given=verifiers), facts, progress)
     _compare_head(report, connection, head, edge)
     _check_newest(report, connection, verifiers)
+    _check_names(report, connection, head)
     _check_waiting(report, connection, facts)
     for table, entry_id in check_store.strangers(connection):
         what = "is in the log already" if table == "audit_outbox" else "does not exist"
@@ -116,7 +120,7 @@ def _replay(
     progress: Progress,
 ) -> RightEdge:
     """Recompute the tree from the leaves, comparing on the way; returns its edge."""
-    edge = empty_edge()
+    edge, names = empty_edge(), store.origins(connection)
     count, first, last = check_store.leaf_bounds(connection)
     if count != head.size or (count and (first, last) != (0, count - 1)):
         report.fault(f"audit_leaf: {count} rows from {first} to {last}, must be {head.size} from 0 to {head.size - 1}")
@@ -138,8 +142,8 @@ def _replay(
         for checkpoint in check_store.checkpoints(connection, start, end):
             _append_up_to(roots, hashes, start, checkpoint.size)
             try:
-                verifiers = keys.verifiers(checkpoint.size)
-                if check_note(checkpoint, head.origin, verifiers) != roots.root():
+                name, verifiers = name_at(names, checkpoint.size) or head.origin, keys.verifiers(checkpoint.size)
+                if check_note(checkpoint, name, verifiers) != roots.root():
                     report.fault(f"audit_checkpoint: that of size {checkpoint.size} has another root than the entries")
             except InconsistentLogError as exc:
                 report.fault(f"audit_checkpoint: {exc}")
@@ -170,6 +174,22 @@ def _check_newest(report: Report, connection: Connection, verifiers: Sequence[No
         open_note(newest.note, verifiers)
     except CryptoError as exc:
         report.fault(f"audit_checkpoint: the newest one does not bear a key that was given ({exc}); was a key rotated?")
+
+
+def _check_names(report: Report, connection: Connection, head: HeadRow) -> None:
+    names = store.origins(connection)
+    if not names or (names[0].generation, names[0].first_size) != (1, 0) or names[-1].origin != head.origin:
+        report.fault("audit_origin: the names do not begin with the first one, or do not end with the head's")
+    for row in names[1:]:
+        leaf = store.leaf_at(connection, row.first_size)
+        fault = fault_of_name(row, None if leaf is None else _check_leaf(report, leaf))
+        if fault is not None:
+            report.fault(fault)
+    continued = check_store.public_members(connection, [EventType.LOG_CONTINUED.value])
+    if sum(1 for _ in continued) != len(names) - 1:
+        report.fault("audit_origin: there are more names, or fewer, than entries that tell of one")
+    if len(names) > 1:
+        report.checked.append(f"the {len(names)} names that the log has had, and the entries that tell of them")
 
 
 def _check_leaf(report: Report, row: LeafRow) -> Entry | None:

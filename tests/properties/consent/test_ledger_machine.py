@@ -168,7 +168,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.step(
             one,
             "REFUSED",
-            {"REQUESTED"} if actor in PERSON else set(),
+            {"REQUESTED"} if actor in PERSON | {ActorKind.BROKER} else set(),
             "REFUSED",
             lambda book: book.refuse(one, subject_ref=self.told[one].person, manner=MANNER, actor=ACTORS[actor]),
         )
@@ -178,7 +178,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.step(
             one,
             "WITHDRAWN",
-            {"GIVEN", "PAUSED"} if actor in PERSON else set(),
+            {"GIVEN", "PAUSED"} if actor in PERSON | {ActorKind.BROKER} else set(),
             "WITHDRAWN",
             lambda book: book.withdraw(one, subject_ref=self.told[one].person, manner=MANNER, actor=ACTORS[actor]),
         )

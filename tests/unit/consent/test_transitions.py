@@ -32,17 +32,17 @@ ROAD = {
 ALLOWED = """
 -         REQUESTED   REQUESTED   agency subject representative
 REQUESTED GIVEN       GIVEN       subject representative
-REQUESTED REFUSED     REFUSED     subject representative
+REQUESTED REFUSED     REFUSED     subject representative broker
 REQUESTED CANCELLED   CANCELLED   agency
 REQUESTED TERMINATED  TERMINATED  agency officer broker
-GIVEN     WITHDRAWN   WITHDRAWN   subject representative
+GIVEN     WITHDRAWN   WITHDRAWN   subject representative broker
 GIVEN     PAUSED      PAUSED      subject representative broker
 GIVEN     SUPERSEDED  SUPERSEDED  subject representative
 GIVEN     USED_UP     USED_UP     broker
 GIVEN     TERMINATED  TERMINATED  agency officer broker
 GIVEN     INVALIDATED INVALIDATED officer
 PAUSED    RESUMED     GIVEN       subject representative
-PAUSED    WITHDRAWN   WITHDRAWN   subject representative
+PAUSED    WITHDRAWN   WITHDRAWN   subject representative broker
 PAUSED    SUPERSEDED  SUPERSEDED  subject representative
 PAUSED    TERMINATED  TERMINATED  agency officer broker
 PAUSED    INVALIDATED INVALIDATED officer
