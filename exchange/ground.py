@@ -127,9 +127,7 @@ def read_again(
     return _ground(exchange, connection, caller, rows, now)
 
 
-def _ground(
-    exchange: "Exchange", connection: Connection, caller: Caller, rows: Sequence[Row[Any]], now: datetime
-) -> Ground:
+def _ground(exchange: "Exchange", connection: Connection, caller: Caller, rows: Sequence[Any], now: datetime) -> Ground:
     head = rows[0] if rows else None
     if head is None or head.client_id != caller.client_id or head.jkt != caller.jkt:
         raise AccessRefusedError("the access token is not in force")
@@ -172,7 +170,7 @@ def _ground(
     )
 
 
-def _consent(head: Row[Any], now: datetime) -> ConsentState | None:
+def _consent(head: Any, now: datetime) -> ConsentState | None:
     if head.consent_id is None:
         return None
     valid_until = from_millis(head.consent_valid_until)
@@ -199,7 +197,7 @@ def scope_of(stored: str) -> AttributeScope:
     )
 
 
-def _agreement(connection: Connection, head: Row[Any]) -> Agreement | None:
+def _agreement(connection: Connection, head: Any) -> Agreement | None:
     if head.agreement_id is None:
         return None
     known = _AGREEMENTS.get((head.agreement_id, head.agreement_version))

@@ -5,22 +5,23 @@ that sealed it. Instants stay integers here: this runs once per request and is m
 Liveness of the token is part of the statement (invariant 13): no row means that nobody who may ask is asking.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     LargeBinary,
-    Row,
     Select,
     String,
     Uuid,
     and_,
     bindparam,
     func,
+    literal,
     or_,
     select,
     type_coerce,
@@ -28,6 +29,7 @@ from sqlalchemy import (
 
 from consent.tables import consent
 from exchange.access_store import PARTIES_IN_FORCE, token_in_force
+from exchange.prepared import Prepared
 from exchange.tables import (
     access_token,
     agency,
@@ -47,7 +49,7 @@ IN_FORCE = ("GIVEN", "PAUSED")
 _TOKENS_CONSENT = consent.alias("tokens_consent")  # the one that the token hangs on, beside the one that is asked for
 
 
-def _ground(which_agreement: Any, which_subject: Any) -> Select[Any]:
+def _ground(which_agreement: Any, which_subject: Any, width: int) -> Select[Any]:
     """All that a decision stands on, for one agreement and one person, found in different ways."""
     return (
         select(
@@ -96,7 +98,7 @@ def _ground(which_agreement: Any, which_subject: Any) -> Select[Any]:
             and_(
                 consent.c.subject_ref == subject.c.ref,
                 consent.c.agreement_id == agreement.c.id,
-                consent.c.status.in_(IN_FORCE),
+                consent.c.status.in_([literal(status) for status in IN_FORCE]),
                 # A token that stands for one permission uses that one only.
                 or_(access_token.c.consent_id.is_(None), consent.c.id == access_token.c.consent_id),
             ),
@@ -113,7 +115,7 @@ def _ground(which_agreement: Any, which_subject: Any) -> Select[Any]:
             attribute_value,
             and_(
                 attribute_value.c.subject_ref == subject.c.ref,
-                attribute_value.c.attribute.in_(bindparam("attributes", expanding=True, type_=String)),
+                attribute_value.c.attribute.in_([bindparam(name, type_=String) for name in _attributes(width)]),
             ),
         )
         .outerjoin(
@@ -128,28 +130,47 @@ def _ground(which_agreement: Any, which_subject: Any) -> Select[Any]:
     )
 
 
-_BY_IDENTIFIER = _ground(
-    agreement.c.code == bindparam("agreement"),
-    subject.c.ref
-    == select(subject_identifier.c.subject_ref)
-    .where(subject_identifier.c.bidx == bindparam("bidx", type_=LargeBinary))
-    .where(subject_identifier.c.index_version == bindparam("index_version"))
-    .scalar_subquery(),
-)
-_BY_PSEUDONYM = _ground(
-    agreement.c.code == bindparam("agreement"),
-    subject.c.ref
-    == select(pseudonym.c.subject_ref)
-    .where(pseudonym.c.agency == client.c.agency)
-    .where(pseudonym.c.value == bindparam("pseudonym"))
-    .correlate(client)
-    .scalar_subquery(),
-)
-_BY_TOKEN = _ground(agreement.c.code == bindparam("agreement"), subject.c.ref == _TOKENS_CONSENT.c.subject_ref)
-_BY_REQUEST = _ground(
-    agreement.c.id == bindparam("agreement_id", type_=Uuid),
-    subject.c.ref == bindparam("subject_ref", type_=Uuid),
-)
+_BY_CODE = agreement.c.code == bindparam("agreement")
+_WAYS: Final = {
+    "identifier": (
+        _BY_CODE,
+        subject.c.ref
+        == select(subject_identifier.c.subject_ref)
+        .where(subject_identifier.c.bidx == bindparam("bidx", type_=LargeBinary))
+        .where(subject_identifier.c.index_version == bindparam("index_version"))
+        .scalar_subquery(),
+    ),
+    "pseudonym": (
+        _BY_CODE,
+        subject.c.ref
+        == select(pseudonym.c.subject_ref)
+        .where(pseudonym.c.agency == client.c.agency)
+        .where(pseudonym.c.value == bindparam("pseudonym"))
+        .correlate(client)
+        .scalar_subquery(),
+    ),
+    "token": (_BY_CODE, subject.c.ref == _TOKENS_CONSENT.c.subject_ref),
+    "request": (
+        agreement.c.id == bindparam("agreement_id", type_=Uuid),
+        subject.c.ref == bindparam("subject_ref", type_=Uuid),
+    ),
+}
+
+
+@lru_cache(maxsize=64)
+def _statement(way: str, width: int) -> Prepared:
+    return Prepared(_ground(*_WAYS[way], width))
+
+
+def _attributes(width: int) -> list[str]:
+    return [f"attribute_{number}" for number in range(width)]
+
+
+def _read(connection: Connection, way: str, attributes: Sequence[str], values: Mapping[str, Any]) -> Sequence[Any]:
+    # A few statements, each for a number of names, serve all requests: what is left over repeats the first name.
+    width = 1 << (max(len(attributes), 1) - 1).bit_length()
+    filled = (*attributes, *[attributes[0] if attributes else ""] * (width - len(attributes)))
+    return _statement(way, width).fetch(connection, {**values, **dict(zip(_attributes(width), filled, strict=True))})
 
 
 def read_ground_by_identifier(
@@ -162,20 +183,21 @@ def read_ground_by_identifier(
     index_version: int,
     attributes: Sequence[str],
     key_digest: bytes,
-) -> Sequence[Row[Any]]:
+) -> Sequence[Any]:
     """Rows of the read; none when the token is unknown."""
-    return connection.execute(
-        _BY_IDENTIFIER,
+    return _read(
+        connection,
+        "identifier",
+        attributes,
         {
             "token_digest": token_digest,
             "token_now": now,
             "agreement": agreement,
             "bidx": bidx,
             "index_version": index_version,
-            "attributes": attributes,
             "key_digest": key_digest,
         },
-    ).all()
+    )
 
 
 def read_ground_by_pseudonym(
@@ -187,19 +209,20 @@ def read_ground_by_pseudonym(
     pseudonym: str,
     attributes: Sequence[str],
     key_digest: bytes,
-) -> Sequence[Row[Any]]:
+) -> Sequence[Any]:
     """As by identifier, for a person named by the caller's own pairwise pseudonym."""
-    return connection.execute(
-        _BY_PSEUDONYM,
+    return _read(
+        connection,
+        "pseudonym",
+        attributes,
         {
             "token_digest": token_digest,
             "token_now": now,
             "agreement": agreement,
             "pseudonym": pseudonym,
-            "attributes": attributes,
             "key_digest": key_digest,
         },
-    ).all()
+    )
 
 
 def read_ground_by_token(
@@ -210,18 +233,19 @@ def read_ground_by_token(
     agreement: str,
     attributes: Sequence[str],
     key_digest: bytes,
-) -> Sequence[Row[Any]]:
+) -> Sequence[Any]:
     """As by identifier, for the person whose permission the token stands for."""
-    return connection.execute(
-        _BY_TOKEN,
+    return _read(
+        connection,
+        "token",
+        attributes,
         {
             "token_digest": token_digest,
             "token_now": now,
             "agreement": agreement,
-            "attributes": attributes,
             "key_digest": key_digest,
         },
-    ).all()
+    )
 
 
 def read_ground_by_request(
@@ -232,16 +256,17 @@ def read_ground_by_request(
     agreement_id: UUID,
     subject_ref: UUID,
     attributes: Sequence[str],
-) -> Sequence[Row[Any]]:
+) -> Sequence[Any]:
     """As by identifier, for a request that was stored earlier."""
-    return connection.execute(
-        _BY_REQUEST,
+    return _read(
+        connection,
+        "request",
+        attributes,
         {
             "token_digest": token_digest,
             "token_now": now,
             "agreement_id": agreement_id,
             "subject_ref": subject_ref,
-            "attributes": attributes,
             "key_digest": b"",
         },
-    ).all()
+    )

@@ -7,6 +7,7 @@ everywhere. On PostgreSQL a batch goes out in psycopg's pipeline mode: one round
 checked before the commit.
 """
 
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ Check = Callable[[Any], None]
 class _Compiled:
     """One statement for one dialect."""
 
-    __slots__ = ("names", "positional", "processors", "sql", "table")
+    __slots__ = ("names", "positional", "processors", "results", "row", "sql", "table")
 
     def __init__(self, statement: Statement, dialect: Dialect, columns: Sequence[str] | None) -> None:
         compiled = statement.compile(dialect=dialect, column_keys=None if columns is None else list(columns))
@@ -35,6 +36,10 @@ class _Compiled:
         self.names = {name: bind.effective_value for name, bind in compiled.binds.items()}
         self.processors = {name: processor for name, processor in processors.items() if processor is not None}
         self.table: str | None = None if isinstance(statement, Select) else str(statement.table.description)
+        columns_read = list(statement.selected_columns) if isinstance(statement, Select) else []
+        self.row = _row_type(tuple(str(column.key) for column in columns_read))
+        converters = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns_read]
+        self.results = [(place, process) for place, process in enumerate(converters) if process is not None]
 
     def bind(self, values: Mapping[str, Any]) -> Any:
         """Values as the driver takes them."""
@@ -42,6 +47,11 @@ class _Compiled:
         for name, process in self.processors.items():
             bound[name] = process(bound[name])
         return bound if self.positional is None else [bound[name] for name in self.positional]
+
+
+def _row_type(names: tuple[str, ...]) -> Callable[..., Any]:
+    made: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # its names are known only here
+    return made
 
 
 class Prepared:
@@ -67,6 +77,20 @@ class Prepared:
         if compiled.table is not None:
             note_change(connection, compiled.table)
         return cursor
+
+    def fetch(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
+        """Run a select; its rows as named tuples, values in the types of the columns."""
+        compiled = self._for(connection.dialect)
+        read: list[Sequence[Any]] = self.execute(connection, values).fetchall()
+        rows: list[Any] = []
+        for number, raw in enumerate(read):
+            row = list(raw)
+            for place, process in compiled.results:
+                # What a join repeats from row to row is converted once.
+                same = number > 0 and raw[place] == read[number - 1][place]
+                row[place] = rows[-1][place] if same else process(raw[place])
+            rows.append(compiled.row(*row))
+        return rows
 
     def execute_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run once for each row, in the driver's bulk form."""
