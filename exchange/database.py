@@ -50,7 +50,14 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_engine(parsed, pool_size=pool_size, max_overflow=32, pool_pre_ping=False)
+            self.engine = create_engine(
+                parsed,
+                pool_size=pool_size,
+                max_overflow=32,
+                pool_pre_ping=False,
+                # exchange.postgres_batch prepares, and writes text as UTF-8.
+                connect_args={"prepare_threshold": None, "client_encoding": "UTF8"},
+            )
         self._write_engine = self.engine.execution_options(cdx_begin="IMMEDIATE")
         # Under READ COMMITTED each statement has its own snapshot anyway: no BEGIN and COMMIT around a read.
         self._read_engine = (

@@ -3,21 +3,25 @@
 The only place that steps around SQLAlchemy's execution, and for one reason: a release writes nine rows, and building a
 result object for each cost more than all its cryptography (docs/benchmarks.md). The statements are the same Core
 statements as everywhere; types are bound by SQLAlchemy's own processors; a change of an audited table is noticed as
-everywhere. On PostgreSQL a batch goes out in psycopg's pipeline mode: one round trip for all writes, whose outcomes are
-checked before the commit.
+everywhere. On PostgreSQL a batch is one round trip (``exchange.postgres_batch``), whose outcomes are checked before the
+commit.
 """
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
 
 from exchange.changes import note_change
 
+if TYPE_CHECKING:
+    from exchange.postgres_batch import BoundStatement
+
 Statement = Insert | Update | Delete | Select[Any]
 Check = Callable[[Any], None]
+_WAITING: Final = "cdx_batch"  # of a connection: what a batch that is being made will send
 
 
 class _Compiled:
@@ -62,15 +66,22 @@ class Prepared:
         columns: of an insert: the columns that every call gives.
     """
 
-    __slots__ = ("_columns", "_compiled", "_statement")
+    __slots__ = ("_bound", "_columns", "_compiled", "_statement")
 
     def __init__(self, statement: Statement | Mapping[str, Statement], *, columns: Sequence[str] | None = None) -> None:
         self._statement = statement
         self._columns = columns
         self._compiled: dict[str, _Compiled] = {}
+        self._bound: BoundStatement | None = None
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> Any:
-        """Run in the connection's transaction; the driver's cursor. Result values are the driver's, unconverted."""
+        """Run in the connection's transaction; a cursor. Result values are the driver's, unconverted.
+
+        On PostgreSQL, within :func:`run_batch`, it is only put into the batch, and there is no cursor.
+        """
+        if connection.dialect.name == "postgresql":
+            outcomes = self._on_postgres(connection, [values])
+            return outcomes[0] if outcomes else None
         compiled = self._for(connection.dialect)
         cursor = _driver(connection).cursor()
         cursor.execute(compiled.sql, compiled.bind(values))
@@ -94,6 +105,9 @@ class Prepared:
 
     def execute_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run once for each row, in the driver's bulk form."""
+        if connection.dialect.name == "postgresql":
+            self._on_postgres(connection, rows)
+            return
         compiled = self._for(connection.dialect)
         cursor = _driver(connection).cursor()
         cursor.executemany(compiled.sql, [compiled.bind(row) for row in rows])
@@ -108,11 +122,27 @@ class Prepared:
         if compiled.table is not None:
             note_change(connection, compiled.table)
 
+    def _on_postgres(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        from exchange import postgres_batch  # noqa: PLC0415  # SQLite installations need not load it
+
+        if self._bound is None:
+            self._bound = postgres_batch.BoundStatement(self._for_dialect("postgresql"), self._columns)
+        bound = [(self._bound, self._bound.bind(row)) for row in rows]
+        _driver(connection)
+        if (table := self._for(connection.dialect).table) is not None:
+            note_change(connection, table)
+        if (waiting := connection.info.get(_WAITING)) is not None:
+            waiting.extend(bound)
+            return []
+        return list(postgres_batch.run(connection, bound))
+
+    def _for_dialect(self, name: str) -> Statement:
+        return self._statement[name] if isinstance(self._statement, Mapping) else self._statement
+
     def _for(self, dialect: Dialect) -> _Compiled:
         known = self._compiled.get(dialect.name)
         if known is None:
-            statement = self._statement[dialect.name] if isinstance(self._statement, Mapping) else self._statement
-            known = self._compiled[dialect.name] = _Compiled(statement, dialect, self._columns)
+            known = self._compiled[dialect.name] = _Compiled(self._for_dialect(dialect.name), dialect, self._columns)
         return known
 
 
@@ -128,9 +158,9 @@ class Step:
 def run_batch(connection: Connection, steps: Sequence[Step], then: Callable[[], None]) -> None:
     """Run all steps and ``then`` in the connection's transaction; nothing is committed here.
 
-    On PostgreSQL all go out before the first outcome is looked at, so no step may depend on another's outcome. The
-    first check that raises ends it, and the caller rolls back: whatever was sent after it vanishes with the
-    transaction.
+    On PostgreSQL all go out before the first outcome is looked at, ``then``'s prepared statements included, so no step
+    may depend on another's outcome. The first check that raises ends it, and the caller rolls back: whatever was sent
+    after it vanishes with the transaction.
     """
     if connection.dialect.name == "sqlite":
         for step in steps:
@@ -139,12 +169,19 @@ def run_batch(connection: Connection, steps: Sequence[Step], then: Callable[[], 
                 step.check(cursor)
         then()
         return
-    with _driver(connection).pipeline():
-        cursors = [step.statement.execute(connection, step.values) for step in steps]
+    from exchange import postgres_batch  # noqa: PLC0415  # SQLite installations need not load it
+
+    waiting = connection.info[_WAITING] = []
+    try:
+        for step in steps:
+            step.statement.execute(connection, step.values)
         then()
-    for step, cursor in zip(steps, cursors, strict=True):
+    finally:
+        del connection.info[_WAITING]
+    outcomes = postgres_batch.run(connection, waiting)
+    for step, outcome in zip(steps, outcomes[: len(steps)], strict=True):
         if step.check is not None:
-            step.check(cursor)
+            step.check(outcome)
 
 
 def _driver(connection: Connection) -> Any:
