@@ -13,6 +13,7 @@ from demo.installation import Installation, must_run
 from demo.people import people
 from demo.registers import COUNTRY, write_population, write_tax
 from demo.servers import Servers
+from demo.witnesses import make_witnesses
 
 PROGRAM = Path(__file__).parents[2] / "demo" / "first_request.py"
 SECONDS = 60
@@ -24,6 +25,7 @@ def installation(tmp_path_factory):
     """A running exchange with three people in it, and the country's identity provider."""
     made = Installation(folder=tmp_path_factory.mktemp("exchange"))
     made.write_config()
+    make_witnesses(made)  # not started: releases wait for them only after hours
     must_run(made, "init")
     must_run(made, "catalogue", "load", str(COUNTRY / "catalogue.yaml"))
     must_run(made, "agency", "register", str(COUNTRY / "agencies.yaml"))

@@ -21,6 +21,7 @@ def test_the_authorization_server_describes_itself(http):
             "requests:read",
             "catalogue:read",
             "audit:read",
+            "audit:open",
         ],
         "response_types_supported": [],
         "grant_types_supported": ["client_credentials"],

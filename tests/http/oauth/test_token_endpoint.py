@@ -254,7 +254,13 @@ def test_no_client_ever_gets_the_scope_of_a_person(world, http):
     refused(client.ask(http, scope="me"), "invalid_scope")
 
 
-@pytest.mark.parametrize("grant_type", ["password", "authorization_code", "refresh_token", "implicit", "x", None])
+@pytest.mark.parametrize("grant_type", ["authorization_code", "refresh_token"])
+@pytest.mark.requirement("AS-02")
+def test_a_grant_is_for_clients_that_are_registered_for_it(client, http, grant_type):
+    refused(client.ask(http, grant_type=grant_type), "unauthorized_client")
+
+
+@pytest.mark.parametrize("grant_type", ["password", "implicit", "x", None])
 @pytest.mark.requirement("AS-02")
 def test_other_grants_are_not_there(client, http, grant_type):
     refused(client.ask(http, grant_type=grant_type), "unsupported_grant_type")

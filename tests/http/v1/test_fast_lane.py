@@ -279,6 +279,6 @@ def test_a_log_that_is_behind_is_told_alike(site):
     """An error of the use case, after the lane has run it: the framework answers."""
     ways = Ways(site)
     pressure = site.exchange.pressure
-    pressure._behind, pressure._looked_at = True, site.clock()
+    pressure._fault, pressure._looked_at = "the log is behind", site.clock()
     behind = ways.ask(asked(attributes=NAME))
     assert (behind.status_code, behind.headers["Retry-After"]) == (503, "5")

@@ -172,6 +172,6 @@ def test_the_logs_role_keeps_and_renews_what_witnesses_cosigned(lived):
             cosigned_store.keep(connection, row)
             connection.commit()
     with lived.exchange.database.read() as connection:
-        assert cosigned_store.pressure(connection).cosigned.note == "note 2"
+        assert cosigned_store.of_size(connection, 1).note == "note 2"
     with pytest.raises(DatabaseError, match="InsufficientPrivilege"), lived.exchange.database.write() as connection:
         cosigned_store.keep(connection, row)
