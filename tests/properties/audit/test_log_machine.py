@@ -22,7 +22,9 @@ from exchange.audit import log, store
 from exchange.audit.sources import DirectorySource
 from exchange.audit.verify import verify_log
 from exchange.database import Database
+from tests.conftest import migrate
 from tests.integration.audit.small_log import TRUST, SmallLog
+from tests.postgres import drop_database, fresh_database
 from tests.unit.audit.samples import NOW, an_event
 
 STEPS = ["read_head", "take_outbox", "insert_leaves", "swap_head", "insert_checkpoint"]
@@ -34,13 +36,17 @@ class PowerCut(BaseException):
 
 
 class LogMachine(RuleBasedStateMachine):
-    template: Path
+    template: Path | None  # of SQLite; None: PostgreSQL
 
     @initialize()
     def begin(self) -> None:
         self.directory = Path(mkdtemp())
-        shutil.copyfile(self.template, self.directory / "cdx.db")
-        self.log = SmallLog(Database(f"sqlite:///{self.directory / 'cdx.db'}")).create()
+        if self.template is None:
+            self.url = fresh_database(migrate)
+        else:
+            shutil.copyfile(self.template, self.directory / "cdx.db")
+            self.url = f"sqlite:///{self.directory / 'cdx.db'}"
+        self.log = SmallLog(Database(self.url)).create()
         self.states: list[str] = []
 
     @rule(count=st.sampled_from([1, 2, 7, 120, 256]), person=st.sampled_from(PEOPLE))
@@ -103,11 +109,14 @@ class LogMachine(RuleBasedStateMachine):
         if hasattr(self, "log"):
             self.log.database.dispose()
             shutil.rmtree(self.directory)
+            if self.template is None:
+                drop_database(self.url)
 
 
 @pytest.mark.invariant(12)
-def test_the_log_stays_sound_whatever_happens(sqlite_template: Path):
-    machine = type("Machine", (LogMachine,), {"template": sqlite_template})
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_log_stays_sound_whatever_happens(kind: str, sqlite_template: Path):
+    machine = type("Machine", (LogMachine,), {"template": sqlite_template if kind == "sqlite" else None})
     run_state_machine_as_test(
         machine,
         settings=settings(
