@@ -145,13 +145,14 @@ def _journal(
         return None
     with database.read() as connection:
         first = log.first_name(connection)
+    publics = log_keys.publics(keys)
     writer = JournalWriter(
         config.journal_dir,
         origin=installation.origin,
         signers=log_keys.signers(keys, journal.key_name(installation.origin)),
-        verifiers=verifiers(log_keys.publics(keys), first, of_journal=True),
+        verifiers=verifiers(publics, first, of_journal=True),
     )
-    return JournalKeeper(database, writer, clock=clock)
+    return JournalKeeper(database, writer, verifiers=verifiers(publics, first), clock=clock)
 
 
 def refuse_old_database(config: Config, database: Database) -> None:

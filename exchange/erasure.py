@@ -13,18 +13,23 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from consent import store as consent_store
 from consent.events import ConsentEvent
 from consent.ledger import ConsentLedger
 from consent.model import BROKER
+from crypto.errors import CryptoError
 from crypto.ids import new_id
 from exchange import subjects_store as store
-from exchange.audit import outbox
+from exchange.audit import history_store, outbox
+from exchange.audit.entry import decode_entry
 from exchange.consent_entries import AUDITED_AS
 from exchange.database import Database
-from exchange.errors import SubjectErasedError, UnknownSubjectError
+from exchange.errors import ExchangeError, SubjectErasedError, UnknownSubjectError
 from exchange.events import Event, EventType
 from exchange.model import SubjectStatus
+from exchange.openings import unseal
 from exchange.uow import UnitOfWork
 
 if TYPE_CHECKING:
@@ -68,6 +73,7 @@ def erase(exchange: "Exchange", subject_ref: UUID, now: datetime) -> Erasure:
             raise SubjectErasedError(f"subject {subject_ref} was erased")
         ledger = ConsentLedger(connection, now=now, new_entry_id=lambda: new_id(now))
         ended = ledger.terminate_subject(subject_ref, actor=BROKER, reason=REASON)
+        openings = _openings_that_open(exchange, connection, subject_ref)
         rows = store.erase_rows(connection, subject_ref)
         erased = outbox.erase(connection, subject_ref)
         rows |= {"audit_opening": erased.openings, "audit_subject_entry": erased.history_lines}
@@ -75,13 +81,29 @@ def erase(exchange: "Exchange", subject_ref: UUID, now: datetime) -> Erasure:
         _record_ends(uow, ended)
         # Nobody's facts: the person has no key any more, and no history that the entry could be a line of.
         # Whom it was, in a fact that only the operator's key opens: a restore of an older database erases them again.
-        facts = {"openings": str(erased.openings), "subject": str(subject_ref)}
+        facts = {"openings": str(openings), "subject": str(subject_ref)}
         entry = uow.record(Event(type=EventType.SUBJECT_ERASED, org=_OWN, facts=facts))
         # A crash before this line leaves the person whole; after it nothing opens, in any process: the key row is gone.
         uow.commit()
     exchange.keyring.forget(subject_ref)
     return Erasure(
         entry_id=entry.id, consents_ended=len(ended), rows=rows, file_is_clean=empty_write_ahead_log(exchange.database)
+    )
+
+
+def _openings_that_open(exchange: "Exchange", connection: Connection, owner_ref: UUID) -> int:
+    """How many openings of this owner are true ones, and so may be missing from now on.
+
+    Not how many rows there are: one that somebody planted, or put under this name, would otherwise pay for another
+    that they remove later, and the sum would tell nothing.
+    """
+    try:
+        keys = exchange.keyring.load_all(connection, [owner_ref])
+    except (CryptoError, ExchangeError):
+        return 0  # nothing opens any more: every opening that goes now is missed
+    return sum(
+        body is not None and unseal(exchange, keys, owner_ref, decode_entry(body), ct) is not None
+        for ct, body in history_store.openings_of(connection, owner_ref)
     )
 
 

@@ -39,6 +39,7 @@ OWN: Final = "cdx"
 REASON_CHARACTERS: Final = range(10, 501)
 OPENED_ENTRY: Final = "entry"
 """The public detail of ``audit.opened`` that names the entry that was opened."""
+_ABOUT_PEOPLE: Final = ("request.", "consent.", "attribute.", "disclosure.")
 _AT_ONCE: Final = 8  # owners in one entry, so that facts and bytes stay far below what an entry holds
 _KEPT: Final[Mapping[str, str]] = {EventType.REQUEST_DENIED.value: "reason"} | {
     kind.value: "actor" for kind in EventType if kind.value.startswith("consent.")
@@ -290,6 +291,9 @@ def _shown(one: _Found, entry: Entry, officer: Officer) -> OpenedOwner:
         return OpenedOwner(role=None, state="damaged", ref=one.owner_ref)
     kept = _KEPT.get(entry.type) if officer.org != OWN else None
     nobodys = "staff" if one.status is SubjectStatus.STAFF else "operator"
+    if officer.org != OWN and one.status is not SubjectStatus.STAFF and entry.type.startswith(_ABOUT_PEOPLE):
+        # An entry about somebody whom nobody knows, or whom an erasure took, is to look like any other (invariant 6).
+        nobodys = "person"
     return OpenedOwner(
         role=nobodys if one.subject_ref is None else "person",
         state="opened",

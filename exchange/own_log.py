@@ -90,9 +90,10 @@ def own_log(exchange: "Exchange", citizen: Citizen, *, cursor: str | None, limit
         shown = rows[:limit]
         openings = []
         if shown:
-            # No entry was opened before it was written.
+            # No entry was opened before it was written, by clocks that are a little apart.
+            since = shown[-1].at - access.PURGE_MARGIN
             openings = history_store.entries_of_type(
-                connection, ref, EventType.AUDIT_OPENED.value, since=shown[-1].at, now=now
+                connection, ref, EventType.AUDIT_OPENED.value, since=since, now=now
             )
         keys = exchange.keyring.load_all(connection, [ref])
         proved = exchange.prover.page(connection, [(row.seq, row.body) for row in shown])

@@ -9,11 +9,11 @@ Either every outcome is returned, or the first error is raised after all answers
 after any failed statement, and the caller rolls back.
 """
 
-import itertools
 import select
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 import psycopg
@@ -30,7 +30,6 @@ Encode = Callable[[Any], bytes | None]
 _KNOWN: Final = "cdx_prepared_statements"
 _BINARY: Final = 1
 _SENT_AT_ONCE: Final = 64  # answers to so few statements wait in the buffers of the socket while the rest is sent
-_numbers = itertools.count()
 
 
 class BoundStatement:
@@ -42,11 +41,12 @@ class BoundStatement:
         """Compile. Raises TypeError for a parameter of a type that is not known here."""
         dialect = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy gives none
         compiled = statement.compile(dialect=dialect, column_keys=None if columns is None else list(columns))
-        self.name = f"cdx_{next(_numbers)}".encode()
         self.sql = str(compiled).encode()
         binds = [compiled.binds[name] for name in compiled.positiontup]
         forms = [_form(bind.type, dialect) for bind in binds]
         self.types = [type_oid for type_oid, _ in forms]
+        # Of its content: a name never means two statements, whoever prepared it on a connection.
+        self.name = b"cdx_" + sha256(self.sql + repr(self.types).encode()).hexdigest()[:32].encode()
         self._parameters = [
             (name, bind.effective_value, encode)
             for name, bind, (_, encode) in zip(compiled.positiontup, binds, forms, strict=True)

@@ -17,6 +17,7 @@ from exchange.audit.rows import PressureRow
 from exchange.errors import AuditUnavailableError
 
 _LOOK_EVERY = timedelta(seconds=1)
+_CLOCKS_APART = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,9 @@ class Vouched:
 def vouched(seen: PressureRow, policy: Policy, now: datetime) -> Vouched:
     """What the newest cosigned checkpoint is worth by the policy of today. Pure."""
     row = seen.cosigned
-    found = None if row is None else read_cosigned(row.note, policy, seen.origin or "")
-    if row is None or found is None or not found.is_complete:
+    found = None if row is None else read_cosigned(row.note, policy, origin=seen.origin or "", size=row.size)
+    # A time that has not come is nobody's: a row with one would never grow old.
+    if row is None or found is None or not found.is_complete or row.cosigned_at > now + _CLOCKS_APART:
         return Vouched(since=seen.opened_at or now, cosigners=frozenset())
     return Vouched(since=row.cosigned_at, cosigners=found.cosigners)
 

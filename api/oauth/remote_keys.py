@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from api.oauth.safe_fetch import FetchError
+from api.oauth.safe_fetch import DEADLINE_SECONDS, FetchError
 from crypto.errors import MalformedError
 from crypto.jose import PublicKey, load_public_jwk
 
@@ -81,7 +81,8 @@ class RemoteKeys:
 
     def _refresh(self, now: datetime) -> None:
         # Only who has no keys at all waits for whoever fetches them: a slow publisher must not hold every thread.
-        if not self._lock.acquire(blocking=self._older_than(USABLE_FOR, now)):
+        # And who waits, waits no longer than one call can last: whoever names a client needs no key for that.
+        if not self._lock.acquire(timeout=DEADLINE_SECONDS if self._older_than(USABLE_FOR, now) else 0):
             return
         try:
             # Whoever waited here finds the work done.

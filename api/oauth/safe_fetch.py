@@ -5,21 +5,24 @@ redirects, no proxies of the environment, no compression, and a bound on size an
 """
 
 import ssl
-import time
 from collections.abc import Mapping
-from typing import Any
-
-import httpx
+from http import HTTPStatus
+from typing import Any, Final, Literal
 
 from crypto.canonical import load_json
 from crypto.errors import MalformedError
 from exchange.errors import ProviderUnavailableError
+from exchange.http_client import CallError, CallLimits, call
 from exchange.providers.addresses import AddressPolicy, Target
 
-MAX_BYTES = 262_144
-STEP_SECONDS = 3.0  # connecting, and each read
-DEADLINE_SECONDS = 6.0  # of the whole answer
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "cdx"}
+MAX_BYTES: Final = 262_144
+STEP_SECONDS: Final = 3.0  # connecting, and each read
+DEADLINE_SECONDS: Final = 6.0  # of the whole call, however slowly its bytes drip
+Method = Literal["GET", "POST"]
+_LIMITS: Final = CallLimits(
+    connect_seconds=STEP_SECONDS, read_seconds=STEP_SECONDS, total_seconds=DEADLINE_SECONDS, max_bytes=MAX_BYTES
+)
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "cdx"}
 
 
 class FetchError(Exception):
@@ -47,7 +50,7 @@ def post_form(url: str, body: str, *, headers: Mapping[str, str], addresses: Add
 
 def _fetch(
     url: str,
-    method: str,
+    method: Method,
     body: bytes | None,
     headers: Mapping[str, str],
     addresses: AddressPolicy,
@@ -58,33 +61,16 @@ def _fetch(
         return load_json(_read(target, tls, method, body, headers), max_bytes=MAX_BYTES, allow_float=True)
     except ProviderUnavailableError:
         raise FetchError(f"{url} is not https and public, and its network is not on the allow-list") from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
-        raise FetchError(f"{url} cannot be fetched ({type(exc).__name__})") from None
+    except CallError as exc:
+        raise FetchError(f"{url} cannot be fetched: {exc}") from None
     except MalformedError:
         raise FetchError(f"{url} did not answer with JSON") from None
 
 
-def _read(target: Target, tls: ssl.SSLContext, method: str, content: bytes | None, headers: Mapping[str, str]) -> bytes:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    transport = httpx.HTTPTransport(verify=tls, trust_env=False)
-    with httpx.Client(transport=transport, timeout=STEP_SECONDS, trust_env=False) as client:
-        request = client.build_request(
-            method,
-            target.url,
-            content=content,
-            headers={**_HEADERS, **headers, "Host": target.host_header},
-            # The certificate must be that of the name, though the checked address is what is connected to.
-            extensions={"sni_hostname": target.host},
-        )
-        response = client.send(request, stream=True, follow_redirects=False)
-        try:
-            if response.status_code != httpx.codes.OK or "Content-Encoding" in response.headers:
-                raise FetchError(f"{target.host} did not answer with a plain document")
-            body = bytearray()
-            for chunk in response.iter_raw():
-                body += chunk
-                if len(body) > MAX_BYTES or time.monotonic() > deadline:
-                    raise FetchError(f"{target.host} answered too much or too slowly")
-            return bytes(body)
-        finally:
-            response.close()
+def _read(
+    target: Target, tls: ssl.SSLContext, method: Method, content: bytes | None, headers: Mapping[str, str]
+) -> bytes:
+    with call(method, target, limits=_LIMITS, tls=tls, headers={**_HEADERS, **headers}, content=content) as answer:
+        if answer.status != HTTPStatus.OK or "Content-Encoding" in answer.headers:
+            raise FetchError(f"{target.host} did not answer with a plain document")
+        return answer.read()

@@ -101,16 +101,17 @@ def merge(note: str, policy: Policy, lines: Iterable[str]) -> Merged:
     return Merged(note=merged, cosigners=names, is_complete=bool(names) and policy.is_met_by(names))
 
 
-def read_cosigned(note: str, policy: Policy, origin: str) -> Merged:
+def read_cosigned(note: str, policy: Policy, *, origin: str, size: int) -> Merged:
     """A stored note, looked at with the policy of today, which may not be the one under which it was stored.
 
     Args:
         note: a checkpoint with cosignatures.
         policy: which witnesses count.
-        origin: the log's name; a checkpoint of another name is nothing to us.
+        origin, size: the log's name, and the size under which it is stored: anything else is nothing to us.
     """
     try:
-        is_ours = parse_checkpoint(split_note(note)[0]).origin == origin
+        checkpoint = parse_checkpoint(split_note(note)[0])
+        is_ours = (checkpoint.origin, checkpoint.size) == (origin, size)
     except MalformedError:
         is_ours = False
     names = _cosigners(note, policy) if is_ours else frozenset()

@@ -4,7 +4,7 @@ A line that is hidden from its person (GDPR art. 23) is left out by every statem
 anything is counted or cut into pages: what is not read cannot betray itself by a gap, a short page or a cursor.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, liter
 from exchange.audit.rows import FoundEntry, HistoryRow
 from exchange.audit.tables import audit_leaf, audit_opening, audit_outbox, audit_subject_entry
 
+_AT_ONCE = 1000
 _line = audit_subject_entry.c
 _LINES: Select[Any] = select(
     _line.entry_id,
@@ -90,6 +91,23 @@ def sealed_openings(connection: Connection, entry_id: UUID) -> dict[UUID, bytes]
     opening = audit_opening.c
     rows = connection.execute(select(opening.subject_ref, opening.ct).where(opening.entry_id == entry_id))
     return {row.subject_ref: row.ct for row in rows}
+
+
+def openings_of(connection: Connection, owner_ref: UUID) -> Iterator[tuple[bytes, bytes | None]]:
+    """Sealed openings of one owner, each with the bytes of its entry; None: there is no such entry."""
+    opening = audit_opening.c
+    body = func.coalesce(audit_leaf.c.body, audit_outbox.c.body).label("body")
+    statement = (
+        select(opening.ct, body)
+        .select_from(
+            audit_opening.outerjoin(audit_leaf, audit_leaf.c.id == opening.entry_id).outerjoin(
+                audit_outbox, audit_outbox.c.id == opening.entry_id
+            )
+        )
+        .where(opening.subject_ref == owner_ref)
+    )
+    for row in connection.execute(statement.execution_options(yield_per=_AT_ONCE)):
+        yield row.ct, row.body
 
 
 def hidden_until(connection: Connection, entry_id: UUID) -> dict[UUID, datetime | None]:

@@ -111,7 +111,7 @@ class Batch:
         Raises:
             MalformedError: one is not a line of a journal.
         """
-        return [_record(line) for line in self.lines]
+        return [parse_record(line) for line in self.lines]
 
 
 def format_batch(batch: Batch) -> str:
@@ -196,7 +196,12 @@ def split_notes(data: str) -> tuple[Sequence[str], str]:
     return ([first[1:]] if first else []) + notes, data[whole:]
 
 
-def _record(line: bytes) -> Record:
+def parse_record(line: bytes) -> Record:
+    """Read a line.
+
+    Raises:
+        MalformedError: not one that :func:`body_of` makes.
+    """
     value: Any = canonical.decode(line)
     try:
         references = {name: text for name, text in value.items() if name not in ("at", "entry", "kind")}

@@ -186,6 +186,14 @@ class JournalWriter:
         end = sign_note(format_end(number, self._origin, self._last), self._signers)
         replace_file(self._folder / _END, end.encode())
 
+    def kept(self) -> str | None:
+        """The checkpoint that was written last, by whatever process; None: none was.
+
+        Raises:
+            JournalError: it cannot be read.
+        """
+        return read_checkpoint(self._folder)
+
     def write_checkpoint(self, note: str) -> None:
         """Replace the newest checkpoint.
 

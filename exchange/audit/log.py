@@ -93,7 +93,7 @@ def cosigned_checkpoint(connection: Connection, policy: Policy | None) -> Cosign
     if policy is None:
         raise UnknownEntryError("no witnesses are asked here: the log has no cosigned checkpoints")
     head, row = store.read_head(connection), cosigned_store.newest(connection)
-    found = None if head is None or row is None else read_cosigned(row.note, policy, head.origin)
+    found = None if head is None or row is None else read_cosigned(row.note, policy, origin=head.origin, size=row.size)
     if row is None or found is None or not found.is_complete:
         raise UnknownEntryError("enough witnesses have not cosigned a checkpoint yet: ask again later")
     return CosignedCheckpoint(size=row.size, note=row.note, cosigners=found.cosigners, cosigned_at=row.cosigned_at)

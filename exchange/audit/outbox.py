@@ -56,8 +56,9 @@ def backlog(connection: Connection, now: datetime) -> Backlog:
 def erase(connection: Connection, subject_ref: UUID) -> Erased:
     """Delete an erased person's openings and history lines; the entries stay, and say nothing about anybody now.
 
-    ``openings`` of the result belongs into the facts of the ``subject.erased`` event (fact ``openings``, decimal):
-    ``verify-db`` adds these numbers up and so tells a lawful gap from an opening that somebody removed.
+    How many of the openings were true ones is for the caller to count before this (fact ``openings`` of
+    ``subject.erased``): ``verify-db`` adds these numbers up and so tells a lawful gap from an opening that somebody
+    removed.
     """
     return Erased(
         openings=store.delete_openings(connection, subject_ref),

@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from crypto.checkpoint import Checkpoint, NoteSigner, NoteVerifier, format_checkpoint, sign_note
 from crypto.merkle import hash_leaf
 from exchange.audit import store
+from exchange.audit.age import holds
 from exchange.audit.edge import TileWrite, pack_state
 from exchange.audit.entry_batch import columns_of, malformed_entries
 from exchange.audit.restart import LogState, load_state
@@ -68,6 +69,9 @@ class Sequencer:
         self._clock = clock
         # What the last known commit left. None: not known, so the next round rebuilds it from the database.
         self._known: LogState | None = None
+        # What this process last saw in the log. Never forgotten: whatever happens to the database while we run, nothing
+        # is signed that does not continue it.
+        self._seen: Checkpoint | None = None
         self._is_committing = False
         self._woken = threading.Event()
 
@@ -78,7 +82,7 @@ class Sequencer:
             InconsistentLogError: they differ. Do not go on.
         """
         with self._database.write() as connection:
-            self._known = load_state(connection, self._lock_head(connection), self._verifiers)
+            self._known = self._load(connection, self._lock_head(connection))
         return self._known.head.size
 
     def run_round(self) -> int:
@@ -97,7 +101,7 @@ class Sequencer:
             is_ours = known is not None and (known.head.size, known.head.root) == (head.size, head.root)
             is_stale = now - head.updated_at >= REPUBLISH_AFTER
             if known is None or not is_ours or is_stale:
-                known = load_state(connection, head, self._verifiers)
+                known = self._load(connection, head)
             rows = store.take_outbox(connection, ENTRIES_PER_ROUND)
             if rows:
                 after = self._append(connection, known, rows, now)
@@ -112,7 +116,7 @@ class Sequencer:
             self._is_committing = True
             connection.commit()
             self._is_committing = False
-        self._known = after
+        self._known, self._seen = after, _checkpoint(after.head)
         return len(rows)
 
     def begin_name(self, connection: Connection, entry_id: UUID, former: Sequence[NoteVerifier]) -> None:
@@ -186,6 +190,20 @@ class Sequencer:
             raise InconsistentLogError(f"the log here is {head.origin!r}, not {self._origin!r}")
         return head
 
+    def _load(self, connection: Connection, head: HeadRow) -> LogState:
+        """Rebuild the log's state, which must continue what this process saw before.
+
+        A standby may have taken over, or somebody put an older copy in place: both are consistent in themselves.
+        """
+        state = load_state(connection, head, self._verifiers)
+        if self._seen is not None and not holds(connection, head, self._seen):
+            raise InconsistentLogError(
+                f"the log had {self._seen.size} entries when it was last looked at, and the {head.size} there now do "
+                "not continue them: an older database took its place. Serve nothing, and run `cdx db restored`"
+            )
+        self._seen = _checkpoint(head)
+        return state
+
     def _append(self, connection: Connection, known: LogState, rows: list[WaitingEntry], now: datetime) -> LogState:
         leaves = _leaves(rows, known.head.size)
         edge = known.edge.copy()
@@ -215,6 +233,10 @@ class Sequencer:
         if not store.swap_head(connection, known.head, head):
             raise InconsistentLogError("the head moved while its row was locked")
         return replace(known, head=head)
+
+
+def _checkpoint(head: HeadRow) -> Checkpoint:
+    return Checkpoint(origin=head.origin, size=head.size, root=head.root)
 
 
 def _leaves(rows: list[WaitingEntry], start: int) -> list[NewLeaf]:

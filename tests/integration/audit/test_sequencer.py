@@ -1,6 +1,8 @@
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,8 +12,11 @@ from crypto.checkpoint import NoteSigner, NoteVerifier, open_note, parse_checkpo
 from exchange.audit import log, outbox, store
 from exchange.audit.sequencer import ENTRIES_PER_ROUND, Sequencer
 from exchange.audit.tables import audit_outbox
+from exchange.database import Database
 from exchange.errors import DatabaseError, InconsistentLogError, UnknownEntryError
+from tests.conftest import migrate
 from tests.integration.audit.small_log import ORIGIN, SIGNER, SmallLog
+from tests.postgres import drop_database, fresh_database
 from tests.unit.audit.samples import an_event
 
 STEPS = ["read_head", "take_outbox", "insert_leaves", "widen_tile", "insert_tiles", "swap_head", "insert_checkpoint"]
@@ -305,3 +310,37 @@ def test_an_entry_that_is_in_the_log_already_is_not_sequenced_again(small_log):
             small_log.round()
         with small_log.database.read() as connection:
             assert log.size(connection) == 1
+
+
+@pytest.fixture
+def standby(small_log, sqlite_template, tmp_path) -> Iterator[SmallLog]:
+    """Another database with a log of the same name and key, which has its own three entries."""
+    if small_log.database.is_sqlite:
+        shutil.copyfile(sqlite_template, tmp_path / "standby.db")
+        url = f"sqlite:///{tmp_path / 'standby.db'}"
+    else:
+        url = fresh_database(migrate)
+    made = SmallLog(Database(url)).create()
+    made.append_many(3)
+    made.round()
+    yield made
+    made.database.dispose()
+    if not made.database.is_sqlite:
+        drop_database(url)
+
+
+@pytest.mark.parametrize("before", [1, 3, 7])
+@pytest.mark.invariant(12)
+def test_a_running_sequencer_signs_on_no_database_that_does_not_continue_what_it_saw(small_log, standby, before):
+    """A standby took over behind the same address, or an older copy was put in place: each is sound in itself."""
+    small_log.append_many(before)
+    small_log.round()
+    running = small_log.sequencer
+    running._database = standby.database
+    standby.append_many(4)
+    for _ in range(2):
+        with pytest.raises(InconsistentLogError, match="an older database took its place"):
+            running.run_round()
+    with standby.database.read() as connection:
+        assert log.size(connection) == 3
+        assert store.has_outbox(connection)

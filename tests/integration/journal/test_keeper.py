@@ -1,11 +1,14 @@
 """What must not come back is journaled with its change, and moved to files by the worker."""
 
 import logging
+import shutil
+from pathlib import Path
 
 import pytest
 
 from api import log_keys, wiring
 from api.keyfiles import key_files, read_keyset
+from crypto.ids import new_id
 from exchange import agencies, agreements, consents, erasure, subjects
 from exchange.audit import journal, journal_files, journal_store, log
 from exchange.audit.journal import MAX_RECORDS
@@ -32,9 +35,9 @@ def house(tmp_path, database_url):
     made.close()
 
 
-def verifiers(house):
+def verifiers(house, *, of_journal=True):
     keys = read_keyset(key_files(house.services.config, "log"))
-    return wiring.verifiers(log_keys.publics(keys), house.exchange.installation.origin, of_journal=True)
+    return wiring.verifiers(log_keys.publics(keys), house.exchange.installation.origin, of_journal=of_journal)
 
 
 def keeper(house, folder):
@@ -46,7 +49,8 @@ def keeper(house, folder):
         signers=log_keys.signers(keys, name),
         verifiers=verifiers(house),
     )
-    return JournalKeeper(house.exchange.database, writer, clock=house.clock)
+    checkpoints = verifiers(house, of_journal=False)
+    return JournalKeeper(house.exchange.database, writer, verifiers=checkpoints, clock=house.clock)
 
 
 def rows(house):
@@ -163,3 +167,55 @@ def test_a_folder_that_is_not_there_is_told_once_and_never_made(house, folder, c
     assert len(told) == 2
     assert "cannot be written" in told[0]
     assert "written again" in told[1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"x", b"a\ncdx/journal/v1\nb", b"\xff", b"\x01", b"{}", b'{"at":1,"entry":"x","kind":"subject.erased"}'],
+)
+def test_a_row_that_the_exchange_did_not_write_is_never_signed_and_stops_nothing(house, folder, body):
+    """The web's role may insert here: an intruder too."""
+    client = house.add_client(HOUSING)
+    with house.exchange.database.write() as connection:
+        journal_store.insert_rows(connection, [(new_id(house.clock()), house.clock(), body)])
+        connection.commit()
+    agencies.set_client_status(house.exchange, client.id, Status.SUSPENDED, house.clock())
+    assert keeper(house, folder).keep()
+    records = list(read(house, folder).records())
+    assert [record.kind for record in records] == [EventType.CLIENT_STATUS_CHANGED]
+    assert [row_body for _, _, row_body in rows(house)] == [body]
+
+
+def test_a_line_of_another_kind_than_its_entry_is_never_signed(house, folder):
+    client = house.add_client(HOUSING)
+    agencies.set_client_status(house.exchange, client.id, Status.SUSPENDED, house.clock())
+    ((row_id, at, body),) = rows(house)
+    forged = body.replace(b"client.status_changed", b"agency.status_changed")
+    with house.exchange.database.write() as connection:
+        journal_store.delete_rows(connection, [row_id])
+        journal_store.insert_rows(connection, [(row_id, at, forged)])
+        connection.commit()
+    assert keeper(house, folder).keep()
+    assert list(read(house, folder).records()) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # a file that is put in another's place
+def test_what_is_kept_of_the_log_is_never_moved_back(house, folder, tmp_path):
+    """An older copy of the database took its place while the worker ran."""
+    made = keeper(house, folder)
+    path = house.exchange.database.engine.url.database
+    house.exchange.database.dispose()
+    erasure.empty_write_ahead_log(house.exchange.database)
+    house.exchange.database.dispose()
+    shutil.copyfile(path, tmp_path / "older.db")
+    house.add_client(HOUSING)
+    house.integrate()
+    assert made.keep()
+    kept = (folder / "checkpoint").read_text()
+    house.exchange.database.dispose()
+    shutil.copyfile(tmp_path / "older.db", path)
+    for name in ("-wal", "-shm"):
+        Path(path + name).unlink(missing_ok=True)
+    assert not made.keep()
+    assert not keeper(house, folder).keep()
+    assert (folder / "checkpoint").read_text() == kept

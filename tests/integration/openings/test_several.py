@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select, update
 
 from exchange import access, erasure, staff, subjects
 from exchange.audit.entry import decode_entry
@@ -21,6 +21,7 @@ from tests.integration.openings.parts import (
     OPERATOR,
     about,
     change,
+    disclosed,
     entries,
     lines,
     opens,
@@ -221,6 +222,27 @@ def test_a_replay_found_after_the_erasure_leaves_nothing_of_the_person(house: Ho
     assert lines(house, entries(house, "access.replayed")[-1].id) == {}
     house.integrate()
     assert verified(house).faults == []
+
+
+@pytest.mark.parametrize("way", ["planted", "put under another name"])
+def test_no_erasure_pays_for_an_opening_that_somebody_removes(house: House, way):
+    """Rows that are not true openings of the person count for nothing when the person is erased."""
+    entry_id = disclosed(house, house.add_client(HOUSING))
+    trace = opens(house, entry_id).recorded_as[0]
+    house.integrate()
+    assert verified(house).faults == []
+    anna, ben = house.people[ANNA], house.people[BEN]
+    if way == "planted":
+        change(house, insert(audit_opening).values(entry_id=entry_id, subject_ref=ben, ct=b"junk"))
+    else:
+        its = (audit_opening.c.entry_id == trace) & (audit_opening.c.subject_ref == anna)
+        change(house, update(audit_opening).where(its).values(subject_ref=ben))
+    erasure.erase(house.exchange, ben, house.clock())
+    if way == "planted":
+        its = (audit_opening.c.entry_id == trace) & (audit_opening.c.subject_ref == anna)
+        change(house, delete(audit_opening).where(its))
+    change(house, delete(audit_subject_entry).where(audit_subject_entry.c.entry_id == trace))
+    assert any("openings" in fault or "opening" in fault for fault in verified(house).faults)
 
 
 def test_an_erased_member_of_staff_is_erased_once(house: House):

@@ -30,7 +30,8 @@ from exchange.audit.policy_file import Policy, parse_policy
 from exchange.audit.witness import parse_add_checkpoint
 
 LOG = NoteSigner("log.example/audit", bytes(32))
-TEXT = format_checkpoint(Checkpoint(origin=LOG.name, size=5, root=b"\1" * 32))
+SIZE = 5
+TEXT = format_checkpoint(Checkpoint(origin=LOG.name, size=SIZE, root=b"\1" * 32))
 OTHER_TEXT = format_checkpoint(Checkpoint(origin=LOG.name, size=5, root=b"\2" * 32))
 NOTE = sign_note(TEXT, [LOG])
 COSIGNERS = {name: Cosigner(f"{name}.example", bytes([number]) * 32) for number, name in enumerate("abc", start=1)}
@@ -134,29 +135,30 @@ def test_a_quorum_is_complete_with_enough_and_not_before():
             assert split_note(merged.note)[0] == TEXT
             assert len(split_note(merged.note)[1]) == 1 + count
             # Stored, and read again: the same.
-            assert read_cosigned(merged.note, a_policy(), LOG.name) == merged
+            assert read_cosigned(merged.note, a_policy(), origin=LOG.name, size=SIZE) == merged
 
 
 def test_nobody_is_no_quorum_whatever_a_policy_says():
     none = parse_policy("quorum none")
     assert none.is_met_by([])
     assert not merge(NOTE, none, []).is_complete
-    assert not read_cosigned(NOTE, none, LOG.name).is_complete
+    assert not read_cosigned(NOTE, none, origin=LOG.name, size=SIZE).is_complete
 
 
 def test_what_was_stored_counts_by_the_policy_of_today():
     note = merge(NOTE, a_policy(), [COSIGNERS[name].sign(TEXT, time=7) for name in "ab"]).note
-    assert read_cosigned(note, a_policy(), LOG.name).is_complete
-    assert not read_cosigned(note, a_policy("all"), LOG.name).is_complete
-    assert not read_cosigned(note, a_policy("any", "c"), LOG.name).is_complete
-    assert read_cosigned(note, a_policy("any", "bc"), LOG.name).is_complete
+    assert read_cosigned(note, a_policy(), origin=LOG.name, size=SIZE).is_complete
+    assert not read_cosigned(note, a_policy("all"), origin=LOG.name, size=SIZE).is_complete
+    assert not read_cosigned(note, a_policy("any", "c"), origin=LOG.name, size=SIZE).is_complete
+    assert read_cosigned(note, a_policy("any", "bc"), origin=LOG.name, size=SIZE).is_complete
 
 
 def test_a_stored_note_of_another_log_or_altered_counts_for_nothing():
     note = merge(NOTE, a_policy(), [COSIGNERS[name].sign(TEXT, time=7) for name in "ab"]).note
-    assert not read_cosigned(note, a_policy(), "log.example/audit/2").is_complete
-    assert not read_cosigned(note.replace("\n5\n", "\n6\n"), a_policy(), LOG.name).is_complete
-    assert not read_cosigned("", a_policy(), LOG.name).is_complete
+    assert not read_cosigned(note, a_policy(), origin="log.example/audit/2", size=SIZE).is_complete
+    assert not read_cosigned(note.replace("\n5\n", "\n6\n"), a_policy(), origin=LOG.name, size=SIZE).is_complete
+    assert not read_cosigned(note, a_policy(), origin=LOG.name, size=10**18).is_complete
+    assert not read_cosigned("", a_policy(), origin=LOG.name, size=SIZE).is_complete
 
 
 def test_only_a_checkpoint_of_our_own_key_is_shown_to_us():

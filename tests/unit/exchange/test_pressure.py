@@ -65,3 +65,11 @@ def test_what_is_no_quorum_by_the_policy_of_today_counts_as_nothing(row):
 def test_the_cosignatures_under_a_former_name_of_the_log_count_as_nothing():
     seen = replace(CALM, origin=f"{LOG.name}/2", opened_at=NOW + timedelta(hours=1), cosigned=cosigned("abc"))
     assert vouched(seen, POLICY, NOW).since == NOW + timedelta(hours=1)
+
+
+def test_a_time_that_has_not_come_never_keeps_releases_going():
+    """Whoever may write the row could otherwise put the witnesses out of work for good."""
+    ahead = replace(CALM, cosigned=cosigned("ab", NOW + timedelta(days=9999)), opened_at=NOW - timedelta(days=1))
+    assert fault_of(ahead, LIMITS, NOW) is not None
+    a_little = replace(ahead, cosigned=cosigned("ab", NOW + timedelta(minutes=5)))
+    assert fault_of(a_little, LIMITS, NOW) is None
