@@ -7,6 +7,7 @@ from rich.progress import Progress, TaskID
 
 from api.commands.context import err, keep_files_private, opened, out
 from api.restoring import carry_out, look
+from api.wiring import Services
 from exchange.errors import RestoreError
 
 
@@ -41,8 +42,8 @@ def restored(
     """
     keep_files_private()
     with opened() as services:
-        if not dry_run and services.exchange.database.is_used_by_others():
-            raise RestoreError("somebody else has the database open: stop the service, the worker and other sessions")
+        if not dry_run:
+            _be_alone(services)
         found = look(
             services,
             last_checkpoint=last_checkpoint,
@@ -59,6 +60,7 @@ def restored(
             return
         if not yes:
             click.confirm("All tokens end, and all consents in force are paused. Go on?", abort=True)
+        _be_alone(services)  # again: whoever reads a question may take long, and a service is started anew meanwhile
         with Progress(console=err, transient=True) as bar:
             tasks: dict[str, TaskID] = {}
 
@@ -71,3 +73,8 @@ def restored(
         for line in done.explain():
             out.print(line)
         out.print(f"The log goes on as {done.origin}. Give {services.config.vkey_file} to verifiers and witnesses.")
+
+
+def _be_alone(services: Services) -> None:
+    if services.exchange.database.is_used_by_others():
+        raise RestoreError("somebody else has the database open: stop the service, the worker and other sessions")

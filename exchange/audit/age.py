@@ -51,6 +51,9 @@ def refuse_unfinished(connection: Connection, called: str) -> HeadRow:
         raise InconsistentLogError("there is no log here; create it once, by hand, with the installation")
     if not called == head.origin == names[-1].origin:
         raise OldDatabaseError("a restore of this database was begun and not finished: run `cdx db restored` again")
+    if len(names) > 1 and not 0 < names[-1].first_size < head.size:
+        # A restored log begins its next name with an entry, in one commit with the name, and never as an empty tree.
+        raise InconsistentLogError(f"the log has the name {head.origin!r}, but no entry under it: somebody wrote that")
     return head
 
 
